@@ -1,0 +1,16 @@
+//! The decisions of dnsvet, with no I/O of their own.
+//!
+//! ```text
+//! DNS message ─► question ─► policy + vetted lists ─► small CNN ─► verdict ─► response ─► event
+//!   message       name         policy · snapshot        model       verdict     response    event
+//! ```
+//!
+//! The same code runs in the proxy-wasm plugin (Envoy, our wasmtime resolver), in `dnsvet check` and in
+//! tests: whoever runs it supplies a [`host::Host`] and carries bytes. Bytes from outside never panic here.
+
+pub mod event;
+pub mod host;
+pub mod name;
+pub mod policy;
+pub mod schema;
+pub mod verdict;

@@ -1,0 +1,220 @@
+//! Names: absolute, lower-case, in A-label (punycode) form.
+//!
+//! A [`Name`] can't be wrong: labels are 1 to 63 bytes, 255 bytes on the wire at most (RFC 1035 section 2.3.4).
+//! Its surprise: the text has one dot for each label boundary and for nothing else. A byte that is not
+//! a letter, digit, hyphen or underscore is written `\DDD` (RFC 1035 section 5.1), so a dot inside a label
+//! is `\046` and text can be split at dots safely.
+
+use std::fmt;
+
+/// The longest name on the wire, bytes, root label included (RFC 1035 section 2.3.4).
+pub const MAX_WIRE_BYTES: usize = 255;
+/// The longest label, bytes (RFC 1035 section 2.3.4).
+pub const MAX_LABEL_BYTES: usize = 63;
+
+/// Why a text or a wire form is no name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Two dots in a row, or a dot at the start.
+    #[error("empty label")]
+    EmptyLabel,
+    /// A label is longer than 63 bytes; carries its length.
+    #[error("label of {0} bytes; a label has at most 63")]
+    LongLabel(usize),
+    /// The name is longer than 255 bytes on the wire; carries its length.
+    #[error("name of {0} bytes on the wire; a name has at most 255")]
+    LongName(usize),
+    /// An international name that IDNA (UTS #46) refuses.
+    #[error("not a valid international name (UTS #46)")]
+    Idna,
+    /// A `\` that is not followed by three digits up to 255.
+    #[error("bad escape; write \\DDD with three digits up to 255")]
+    Escape,
+    /// A character that no name has in text, such as a space or a slash.
+    #[error("character {0:?} can't stand in a name")]
+    Character(char),
+}
+
+/// An absolute DNS name, lower case. The root is the empty text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Name {
+    text: String,
+}
+
+impl Name {
+    /// The root name.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// Parses text as people and lists write it: any case, a trailing dot or none, U-labels or A-labels.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let text = text.strip_suffix('.').unwrap_or(text);
+        if text.is_empty() {
+            return Ok(Self::root());
+        }
+        if text.is_ascii() {
+            return Self::parse_ascii(text);
+        }
+        let ascii = idna::domain_to_ascii(text).map_err(|_| NameError::Idna)?;
+        Self::parse_ascii(&ascii)
+    }
+
+    fn parse_ascii(text: &str) -> Result<Self, NameError> {
+        let mut builder = NameBuilder::default();
+        for label in text.split('.') {
+            let mut bytes = Vec::with_capacity(label.len());
+            let mut rest = label.bytes();
+            while let Some(byte) = rest.next() {
+                if byte != b'\\' {
+                    if byte <= b' ' || matches!(byte, b'/' | b':' | b'@' | b'?' | b'#' | b',' | 0x7f) {
+                        return Err(NameError::Character(char::from(byte)));
+                    }
+                    bytes.push(byte);
+                    continue;
+                }
+                let mut value = 0u16;
+                for _ in 0..3 {
+                    let digit = rest.next().filter(u8::is_ascii_digit).ok_or(NameError::Escape)?;
+                    value = value * 10 + u16::from(digit - b'0');
+                }
+                bytes.push(u8::try_from(value).map_err(|_| NameError::Escape)?);
+            }
+            builder.push(&bytes)?;
+        }
+        Ok(builder.finish())
+    }
+
+    /// Builds a name from wire labels (without the root label), lower-casing ASCII.
+    pub fn from_labels<'a>(labels: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, NameError> {
+        let mut builder = NameBuilder::default();
+        for label in labels {
+            builder.push(label)?;
+        }
+        Ok(builder.finish())
+    }
+
+    /// The text, without a trailing dot; empty for the root.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether this is the root.
+    pub fn is_root(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// The labels as text, left to right.
+    pub fn labels(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.text.split('.').filter(|label| !label.is_empty())
+    }
+
+    /// How many labels the name has; 0 for the root.
+    pub fn label_count(&self) -> usize {
+        self.labels().count()
+    }
+
+    /// The name itself, then each parent, down to the top-level label: `a.b.c`, `b.c`, `c`.
+    pub fn suffixes(&self) -> impl Iterator<Item = &str> {
+        let first = (!self.text.is_empty()).then_some(self.text.as_str());
+        std::iter::successors(first, |text| text.split_once('.').map(|(_, parent)| parent))
+    }
+
+    /// Whether `self` is `parent` or lies below it. Everything lies below the root.
+    pub fn is_within(&self, parent: &str) -> bool {
+        parent.is_empty()
+            || self.text.strip_suffix(parent).is_some_and(|head| head.is_empty() || head.ends_with('.'))
+    }
+
+    /// The registrable domain: one label under the public suffix, the list's private section included.
+    /// `None` for the root and for a name that is itself a public suffix.
+    pub fn registrable_domain(&self) -> Option<&str> {
+        psl::domain_str(&self.text)
+    }
+
+    /// The wire form, root label included (RFC 1035 section 3.1).
+    pub fn to_wire(&self) -> Vec<u8> {
+        let mut wire = Vec::with_capacity(self.text.len() + 2);
+        for label in self.labels() {
+            let start = wire.len();
+            wire.push(0);
+            let mut rest = label.bytes();
+            while let Some(byte) = rest.next() {
+                if byte == b'\\' {
+                    let value =
+                        rest.by_ref().take(3).fold(0u16, |v, d| v * 10 + u16::from(d.wrapping_sub(b'0')));
+                    wire.push(value as u8);
+                } else {
+                    wire.push(byte);
+                }
+            }
+            let length = wire.len() - start - 1;
+            if let Some(slot) = wire.get_mut(start) {
+                *slot = length as u8;
+            }
+        }
+        wire.push(0);
+        wire
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_root() { "." } else { &self.text })
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Name({self})")
+    }
+}
+
+impl std::str::FromStr for Name {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Self::parse(text)
+    }
+}
+
+#[derive(Default)]
+struct NameBuilder {
+    text: String,
+    wire_bytes: usize,
+}
+
+impl NameBuilder {
+    fn push(&mut self, label: &[u8]) -> Result<(), NameError> {
+        if label.is_empty() {
+            return Err(NameError::EmptyLabel);
+        }
+        if label.len() > MAX_LABEL_BYTES {
+            return Err(NameError::LongLabel(label.len()));
+        }
+        self.wire_bytes += label.len() + 1;
+        if self.wire_bytes + 1 > MAX_WIRE_BYTES {
+            return Err(NameError::LongName(self.wire_bytes + 1));
+        }
+        if !self.text.is_empty() {
+            self.text.push('.');
+        }
+        for &byte in label {
+            match byte {
+                b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => self.text.push(char::from(byte)),
+                b'A'..=b'Z' => self.text.push(char::from(byte.to_ascii_lowercase())),
+                _ => {
+                    self.text.push('\\');
+                    for digit in [byte / 100, byte / 10 % 10, byte % 10] {
+                        self.text.push(char::from(b'0' + digit));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Name {
+        Name { text: self.text }
+    }
+}

@@ -1,0 +1,155 @@
+//! Policy: what a snapshot says beside names. Today one group; a client's group is chosen here.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::{Action, Step};
+
+/// What a verdict may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// The step does not run.
+    Off,
+    /// It runs and is written down; the answer is not touched.
+    Log,
+    /// It decides.
+    #[default]
+    Enforce,
+}
+
+/// What happens if a remote call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureMode {
+    /// Allow, counted.
+    #[default]
+    Allow,
+    /// Refuse, counted.
+    Deny,
+}
+
+/// The policy section of a snapshot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// Groups; the one with the longest prefix that holds the client wins, else the first.
+    pub groups: Vec<Group>,
+    /// Share of malicious among unlisted names that the models' scores are corrected for, (0, 1).
+    pub prior: f64,
+    /// In how many popularity lists a registrable domain must be, so that a model may not block it.
+    pub popular_lists: u8,
+    /// Zones that are answered inside the network: never scored, never tunnel-checked.
+    pub local_zones: Vec<String>,
+    /// Names unblocked for a while.
+    pub unblocks: Vec<Unblock>,
+    /// Steps left out, to see what each is worth. Empty in production.
+    pub skip_steps: Vec<Step>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            groups: vec![Group::default()],
+            prior: 0.01,
+            popular_lists: 2,
+            local_zones: Vec::new(),
+            unblocks: Vec::new(),
+            skip_steps: Vec::new(),
+        }
+    }
+}
+
+/// A set of clients with one policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Group {
+    /// Its name in events.
+    pub name: String,
+    /// Clients by address; empty: everybody.
+    pub clients: Vec<IpNet>,
+    /// Mode of lists, rules, look-alikes and tunnels.
+    pub lists: Mode,
+    /// Mode of the models.
+    pub models: Mode,
+    /// What happens if the scorer fails.
+    pub failure_mode: FailureMode,
+    /// What a blocked name is answered.
+    pub block_action: Action,
+    /// Seconds a block may be cached.
+    pub block_ttl_s: u32,
+    /// The honeypot's IPv4 address.
+    pub honeypot_v4: Ipv4Addr,
+    /// The honeypot's IPv6 address.
+    pub honeypot_v6: Ipv6Addr,
+    /// Seconds a honeypot answer may be cached.
+    pub honeypot_ttl_s: u32,
+    /// Private addresses for public names are blocked.
+    pub rebinding: bool,
+    /// Browsers' own ways around the resolver are closed.
+    pub keep_clients_here: bool,
+    /// Callouts a second that one client may cause.
+    pub client_callouts_per_s: u32,
+    /// Distinct names under one registrable domain from one client in a minute that make a tunnel.
+    pub tunnel_names_per_minute: u32,
+    /// Windows in which a name is blocked.
+    pub schedules: Vec<Schedule>,
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self {
+            name: "default".into(),
+            clients: Vec::new(),
+            lists: Mode::Enforce,
+            models: Mode::Log,
+            failure_mode: FailureMode::Allow,
+            block_action: Action::Nxdomain,
+            block_ttl_s: 60,
+            honeypot_v4: Ipv4Addr::new(127, 0, 0, 53),
+            honeypot_v6: Ipv6Addr::LOCALHOST,
+            honeypot_ttl_s: 10,
+            rebinding: true,
+            keep_clients_here: false,
+            client_callouts_per_s: 20,
+            tunnel_names_per_minute: 200,
+            schedules: Vec::new(),
+        }
+    }
+}
+
+/// A name unblocked until a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unblock {
+    /// The name; all below it too.
+    pub name: String,
+    /// Milliseconds since 1970.
+    pub until_ms: u64,
+}
+
+/// A daily window in UTC in which a rule blocks a name and all below it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// The name; all below it too.
+    pub name: String,
+    /// First minute of the day, 0 to 1439.
+    pub from_minute: u16,
+    /// First minute after the window; less than `from_minute` if it spans midnight.
+    pub to_minute: u16,
+}
+
+impl Policy {
+    /// The group of a client: longest prefix first, else the first group.
+    pub fn group_of(&self, client: IpAddr) -> Option<&Group> {
+        let prefix = |group: &Group| {
+            let held = group.clients.iter().filter(|net| net.contains(&client)).map(|net| net.prefix_len());
+            held.max()
+        };
+        let best = self.groups.iter().filter_map(|group| prefix(group).map(|len| (len, group)));
+        best.max_by_key(|(len, _)| *len).map(|(_, group)| group).or_else(|| self.groups.first())
+    }
+}

@@ -1,0 +1,1 @@
+//! The subcommands of `dnsvet`, one file each: arguments and what they do.

@@ -1,0 +1,10 @@
+//! The dnsvet resolver and control plane.
+//!
+//! ```text
+//! listener ─► pipeline ─► plugin in wasm ─► answer cache ─► upstream ─► plugin ─► answer
+//!                              │ callouts: scorer, control plane
+//! control: lists ─► snapshot ─► feed       store: events ─► api ─► dashboard
+//! ```
+
+pub mod commands;
+pub mod config;
