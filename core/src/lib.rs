@@ -10,6 +10,7 @@
 
 pub mod event;
 pub mod host;
+pub mod model;
 pub mod name;
 pub mod policy;
 pub mod schema;

@@ -1,0 +1,178 @@
+//! Artifacts: what comes back, and what is refused.
+
+use super::*;
+
+fn noise(count: usize, scale: f32) -> Vec<f32> {
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * scale
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+fn spec(name: &str) -> Spec {
+    Spec {
+        name: name.into(),
+        calibration: Calibration { slope: 1.1, intercept: -0.3, balance: 0.5 },
+        prior: UNLISTED_PRIOR,
+        thresholds: Thresholds { allow_below: 0.02, block_above: 0.95 },
+    }
+}
+
+fn seed() -> Model {
+    let seed = Seed::from_weights(&noise(seed::PARAMETERS, 0.8)).unwrap();
+    Model::new(spec("seed"), Network::Seed(Box::new(seed))).unwrap()
+}
+
+fn table() -> Model {
+    let bank = |width: usize, filters: usize| BankWeights {
+        width,
+        bias: noise(filters, 0.2),
+        table: noise(width * tokenizer::ALPHABET * filters, 0.5),
+    };
+    let banks = vec![bank(1, 16), bank(3, 32), bank(6, 16)];
+    let weights = TableWeights {
+        banks,
+        hidden: noise(128 * 16, 0.5),
+        hidden_bias: noise(16, 0.1),
+        output: noise(16, 1.0),
+        output_bias: 0.25,
+    };
+    Model::new(spec("small"), Network::Table(Box::new(Table::new(weights).unwrap()))).unwrap()
+}
+
+const NAMES: [&str; 6] = [
+    "example.com",
+    "a",
+    "",
+    "xn--bcher-kva.example",
+    "long-label-1234567890.a.b.c.example.co.uk",
+    "www.bbc.co.uk",
+];
+
+#[test]
+fn an_artifact_comes_back_as_it_was() {
+    for model in [seed(), table()] {
+        let bytes = model.encode();
+        let back = Model::decode(&bytes).unwrap();
+        assert_eq!(back, model);
+        assert_eq!(back.encode(), bytes);
+        for name in NAMES {
+            assert_eq!(back.logit(name).to_bits(), model.logit(name).to_bits(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_identifier_changes_with_any_weight_or_threshold() {
+    let model = table();
+    assert_eq!(model.id().len(), "small@".len() + 8);
+    let mut other = model.spec().clone();
+    other.thresholds.block_above = 0.96;
+    let other = Model::new(other, model.network().clone()).unwrap();
+    assert_ne!(other.id(), model.id());
+}
+
+#[test]
+fn every_truncation_and_every_flipped_byte_is_refused() {
+    let bytes = seed().encode();
+    for end in 0..bytes.len() {
+        assert!(Model::decode(&bytes[..end]).is_err(), "cut at {end}");
+    }
+    for at in 0..bytes.len() {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 0x10;
+        assert!(Model::decode(&bytes).is_err(), "flipped at {at}");
+    }
+}
+
+/// A body with a valid checksum, so that what lies behind it is reached.
+fn sealed(mut body: Vec<u8>) -> Vec<u8> {
+    let digest = blake3::hash(&body);
+    body.extend(digest.as_bytes());
+    body
+}
+
+#[test]
+fn a_sealed_artifact_with_wrong_content_is_refused_by_its_reason() {
+    let whole = table().encode();
+    let body = whole[..whole.len() - 32].to_vec();
+    let with = |at: usize, value: u8| {
+        let mut body = body.clone();
+        body[at] = value;
+        Model::decode(&sealed(body)).unwrap_err()
+    };
+    assert_eq!(with(4, 9), ModelError::Kind(9));
+    assert_eq!(with(5, 1), ModelError::Tokenizer { expected: 2, got: 1 });
+    assert_eq!(with(7, b'S'), ModelError::Name);
+    let weights = 4 + 3 + "small".len() + 6 * 8;
+    // No convolutions at all; a first one 200 tokens wide.
+    with(weights, 0);
+    assert!(matches!(with(weights + 3, 200), ModelError::Shape(_)));
+
+    let mut longer = body.clone();
+    longer.push(0);
+    assert_eq!(Model::decode(&sealed(longer)), Err(ModelError::Trailing(1)));
+    let mut infinite = body.clone();
+    let last = infinite.len() - 4;
+    infinite[last..].copy_from_slice(&f32::INFINITY.to_le_bytes());
+    assert!(matches!(Model::decode(&sealed(infinite)), Err(ModelError::WeightRange { .. })));
+    let mut backwards = body;
+    backwards[weights - 8..weights].copy_from_slice(&0.001f64.to_le_bytes());
+    assert_eq!(Model::decode(&sealed(backwards)), Err(ModelError::Parameter("thresholds")));
+}
+
+#[test]
+fn many_names_at_once_score_as_one_by_one() {
+    for model in [seed(), table()] {
+        let names: Vec<String> = (0..150).map(|i| format!("n{i}.{}", NAMES[i % NAMES.len()])).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut logits = vec![0.0; names.len()];
+        model.logits(&names, &mut Scratch::default(), &mut logits);
+        for (name, logit) in names.iter().zip(&logits) {
+            assert_eq!(model.logit(name).to_bits(), logit.to_bits(), "{name}");
+        }
+    }
+}
+
+/// The textbook forward pass in double precision, without folding or skipping.
+fn plain_table_logit(weights: &TableWeights, name: &str) -> f64 {
+    let (tokens, _) = tokenizer::tokens(name);
+    let mut inputs = Vec::new();
+    for bank in &weights.banks {
+        let filters = bank.bias.len();
+        let values: Vec<Vec<f64>> = tokens
+            .windows(bank.width)
+            .map(|window| {
+                let filter = |f: usize| {
+                    let taps = window.iter().enumerate().map(|(tap, &token)| {
+                        f64::from(bank.table[(tap * tokenizer::ALPHABET + usize::from(token)) * filters + f])
+                    });
+                    (f64::from(bank.bias[f]) + taps.sum::<f64>()).max(0.0)
+                };
+                (0..filters).map(filter).collect()
+            })
+            .collect();
+        inputs.extend((0..filters).map(|f| values.iter().map(|v| v[f]).fold(0.0, f64::max)));
+        inputs.extend((0..filters).map(|f| values.iter().map(|v| v[f]).sum::<f64>() / values.len() as f64));
+    }
+    let units = weights.hidden_bias.len();
+    let hidden = (0..units).map(|u| {
+        let sum: f64 =
+            inputs.iter().enumerate().map(|(i, x)| x * f64::from(weights.hidden[i * units + u])).sum();
+        (f64::from(weights.hidden_bias[u]) + sum).max(0.0) * f64::from(weights.output[u])
+    });
+    f64::from(weights.output_bias) + hidden.sum::<f64>()
+}
+
+#[test]
+fn the_folded_forward_agrees_with_the_textbook() {
+    let model = table();
+    let Network::Table(table) = model.network() else { panic!("a table") };
+    for name in NAMES.into_iter().chain([&*"x".repeat(300), "0123456789".repeat(6).as_str()]) {
+        let expected = plain_table_logit(table.weights(), name);
+        let got = f64::from(model.logit(name));
+        assert!((got - expected).abs() < 1e-5 + 1e-5 * expected.abs(), "{name}: {got} for {expected}");
+    }
+}
