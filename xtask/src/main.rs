@@ -1,2 +1,33 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: builds, runs and tests dnsvet from nothing.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use xtask::{build, test};
+
+/// Build, run and test dnsvet.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Build the binaries and the plugin.
+    Build(build::Args),
+    /// Run everything that CI runs.
+    Test(test::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Build(args) => build::run(&args).map(|_| ExitCode::SUCCESS),
+        Command::Test(args) => test::run(&args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}

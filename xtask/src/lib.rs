@@ -1,0 +1,17 @@
+//! What `cargo xtask` does, one file for each command, and what several of them share.
+//!
+//! ```text
+//! build ─► wasm (toolchain, plugin)          system: what Debian, PyPI and npm have to bring
+//! test  ─► stage: one line each ─► layering, docs, cargo test (parsed by libtest)
+//! ```
+
+pub mod build;
+pub mod error;
+pub mod layering;
+pub mod libtest;
+pub mod shell;
+pub mod stage;
+pub mod system;
+pub mod test;
+pub mod wasm;
+pub mod workspace;
