@@ -10,8 +10,10 @@
 
 pub mod event;
 pub mod host;
+pub mod message;
 pub mod model;
 pub mod name;
 pub mod policy;
+pub mod response;
 pub mod schema;
 pub mod verdict;

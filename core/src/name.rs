@@ -178,14 +178,31 @@ impl std::str::FromStr for Name {
     }
 }
 
-#[derive(Default)]
-struct NameBuilder {
-    text: String,
+/// What a byte of a label becomes in text: itself, its lower case, or 0 where it must be escaped.
+#[inline]
+fn text_of(byte: u8) -> u8 {
+    match byte {
+        b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => byte,
+        b'A'..=b'Z' => byte | 0x20,
+        _ => 0,
+    }
+}
+
+/// Collects labels from left to right, held to the limits of a name.
+pub(crate) struct NameBuilder {
+    text: Vec<u8>,
     wire_bytes: usize,
 }
 
+impl Default for NameBuilder {
+    fn default() -> Self {
+        Self { text: Vec::with_capacity(48), wire_bytes: 1 }
+    }
+}
+
 impl NameBuilder {
-    fn push(&mut self, label: &[u8]) -> Result<(), NameError> {
+    #[inline]
+    pub(crate) fn push(&mut self, label: &[u8]) -> Result<(), NameError> {
         if label.is_empty() {
             return Err(NameError::EmptyLabel);
         }
@@ -193,28 +210,37 @@ impl NameBuilder {
             return Err(NameError::LongLabel(label.len()));
         }
         self.wire_bytes += label.len() + 1;
-        if self.wire_bytes + 1 > MAX_WIRE_BYTES {
-            return Err(NameError::LongName(self.wire_bytes + 1));
+        if self.wire_bytes > MAX_WIRE_BYTES {
+            return Err(NameError::LongName(self.wire_bytes));
         }
         if !self.text.is_empty() {
-            self.text.push('.');
+            self.text.push(b'.');
         }
-        for &byte in label {
-            match byte {
-                b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => self.text.push(char::from(byte)),
-                b'A'..=b'Z' => self.text.push(char::from(byte.to_ascii_lowercase())),
-                _ => {
-                    self.text.push('\\');
-                    for digit in [byte / 100, byte / 10 % 10, byte % 10] {
-                        self.text.push(char::from(b'0' + digit));
-                    }
-                }
-            }
+        let start = self.text.len();
+        self.text.extend(label.iter().map(|&byte| text_of(byte)));
+        let plain = self.text.get(start..).is_some_and(|text| !text.contains(&0));
+        if !plain {
+            self.text.truncate(start);
+            self.push_escaped(label);
         }
         Ok(())
     }
 
-    fn finish(self) -> Name {
-        Name { text: self.text }
+    #[cold]
+    fn push_escaped(&mut self, label: &[u8]) {
+        for &byte in label {
+            if text_of(byte) == 0 {
+                self.text.push(b'\\');
+                self.text.extend([byte / 100, byte / 10 % 10, byte % 10].map(|digit| b'0' + digit));
+            } else {
+                self.text.push(text_of(byte));
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn finish(self) -> Name {
+        // Every byte pushed is ASCII, so the fallback never runs.
+        Name { text: String::from_utf8(self.text).unwrap_or_default() }
     }
 }
