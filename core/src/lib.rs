@@ -10,10 +10,12 @@
 
 pub mod event;
 pub mod host;
+pub mod lists;
 pub mod message;
 pub mod model;
 pub mod name;
 pub mod policy;
 pub mod response;
 pub mod schema;
+pub mod snapshot;
 pub mod verdict;

@@ -1,0 +1,37 @@
+//! Plain lists: one name a line.
+//!
+//! `#`, `;`, `!` and `//` start a comment; `#` does so anywhere, since no name has one, the others at the start
+//! of a line or behind white space. A name covers all below it; `*.name` is the same.
+
+use super::{Found, Why, name_of};
+
+/// The line without its comment and without white space around.
+pub(super) fn without_comment(line: &str) -> &str {
+    let line = line.split_once('#').map_or(line, |(head, _)| head).trim();
+    if line.starts_with([';', '!']) || line.starts_with("//") {
+        return "";
+    }
+    let mut end = line.len();
+    for mark in [";", "!", "//"] {
+        let inline = line.match_indices(mark);
+        let behind_space = |at: usize| line.get(..at).is_some_and(|head| head.ends_with([' ', '\t']));
+        if let Some((at, _)) = inline.into_iter().find(|&(at, _)| behind_space(at)) {
+            end = end.min(at);
+        }
+    }
+    line.get(..end).unwrap_or(line).trim_end()
+}
+
+pub(super) fn line(line: &str, sink: &mut dyn FnMut(Found)) {
+    let rule = without_comment(line);
+    if rule.is_empty() {
+        return;
+    }
+    if rule.contains(char::is_whitespace) {
+        return sink(Found::Rejected(rule, Why::Words));
+    }
+    match name_of(rule.strip_prefix("*.").unwrap_or(rule)) {
+        Ok(name) => sink(Found::Entry(name, false)),
+        Err(why) => sink(Found::Rejected(rule, why)),
+    }
+}

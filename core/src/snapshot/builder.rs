@@ -1,0 +1,302 @@
+//! Builds a snapshot. The same input gives the same bytes, in whatever order names were added.
+
+use std::collections::HashMap;
+
+use ed25519_dalek::SigningKey;
+
+use super::container::{self, Kind, Stamp};
+use super::hash::Hasher;
+use super::map::{self, Member, NameMap, Row};
+use super::vetted::{self, MOST_VETTED};
+use super::{Decision, ListInfo, Role, Vetted};
+use crate::name::{Name, NameError};
+use crate::policy::Policy;
+
+/// The most lists of a snapshot.
+pub const MOST_LISTS: usize = 1 << 15;
+/// Keys tried until none makes two names collide.
+const MOST_KEYS: u32 = 64;
+
+/// Why no snapshot was built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// More vetted names than a snapshot holds; carries how many.
+    #[error("{0} vetted names; a snapshot holds at most 65536: move the oldest into a list")]
+    TooManyVetted(usize),
+    /// More lists than a snapshot holds; carries how many.
+    #[error("{0} lists; a snapshot holds at most 32768")]
+    TooManyLists(usize),
+    /// A vetted name is no name.
+    #[error("vetted name {name:?}: {why}")]
+    VettedName {
+        /// The text.
+        name: String,
+        /// What is wrong with it.
+        why: NameError,
+    },
+    /// The policy or the list infos could not be written.
+    #[error("policy or lists could not be written: {0}")]
+    Json(#[from] serde_json::Error),
+    /// No key out of 64 kept protected names free of collisions.
+    #[error("no hash key of 64 tried fits these names; build again with another key seed")]
+    NoKey,
+    /// A section of 4 GiB or more.
+    #[error("too large for a snapshot: a section has 4 GiB or more")]
+    TooLarge,
+}
+
+/// Collects what a snapshot holds.
+#[derive(Debug)]
+pub struct Builder {
+    serial: u64,
+    made_ms: u64,
+    expires_ms: u64,
+    key_seed: [u8; 16],
+    lists: Vec<ListInfo>,
+    text: String,
+    entries: Vec<Stored>,
+    vetted: Vec<Vetted>,
+    policy: Policy,
+    brands: Vec<u8>,
+    small_model: Option<Vec<u8>>,
+}
+
+/// An entry: where its name lies in the text, and its list and scope.
+#[derive(Debug, Clone, Copy)]
+struct Stored {
+    from: usize,
+    len: u16,
+    member: Member,
+}
+
+impl Builder {
+    /// A snapshot with this serial. The hash key is drawn from `key_seed`: keep it secret, and keep it for an
+    /// epoch (days), so that unchanged shards stay byte-equal between two builds and need not be sent again.
+    pub fn new(serial: u64, key_seed: [u8; 16]) -> Self {
+        Self {
+            serial,
+            made_ms: 0,
+            expires_ms: 0,
+            key_seed,
+            lists: Vec::new(),
+            text: String::new(),
+            entries: Vec::new(),
+            vetted: Vec::new(),
+            policy: Policy::default(),
+            brands: Vec::new(),
+            small_model: None,
+        }
+    }
+
+    /// When it is built, and when it should be replaced (0: never), milliseconds since 1970.
+    pub fn times(&mut self, made_ms: u64, expires_ms: u64) -> &mut Self {
+        (self.made_ms, self.expires_ms) = (made_ms, expires_ms);
+        self
+    }
+
+    /// Adds a list and returns its index. `licence` is an SPDX expression, empty if not known.
+    pub fn list(&mut self, name: &str, role: Role, licence: &str) -> u16 {
+        let index = self.lists.len();
+        self.lists.push(ListInfo { name: name.to_owned(), role, licence: licence.to_owned(), entries: 0 });
+        u16::try_from(index).unwrap_or(u16::MAX)
+    }
+
+    /// Adds a name to a list that [`Builder::list`] returned. The root is passed over.
+    pub fn add(&mut self, list: u16, name: &Name, exact: bool) -> &mut Self {
+        let (from, text) = (self.text.len(), name.as_str());
+        if let (Ok(len @ 1..), true) = (u16::try_from(text.len()), usize::from(list) < self.lists.len()) {
+            self.text.push_str(text);
+            self.entries.push(Stored { from, len, member: Member::new(list, exact) });
+        }
+        self
+    }
+
+    /// Adds a person's decision. Of two on one name and scope the later one stays.
+    pub fn vet(&mut self, vetted: Vetted) -> &mut Self {
+        self.vetted.push(vetted);
+        self
+    }
+
+    /// Sets the policy.
+    pub fn policy(&mut self, policy: Policy) -> &mut Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Sets the brands section.
+    pub fn brands(&mut self, bytes: impl Into<Vec<u8>>) -> &mut Self {
+        self.brands = bytes.into();
+        self
+    }
+
+    /// Sets the small model's artifact.
+    pub fn small_model(&mut self, bytes: impl Into<Vec<u8>>) -> &mut Self {
+        self.small_model = Some(bytes.into());
+        self
+    }
+
+    /// Builds the snapshot, signed by `key` if there is one.
+    pub fn build(&self, key: Option<&SigningKey>) -> Result<Vec<u8>, BuildError> {
+        if self.lists.len() > MOST_LISTS {
+            return Err(BuildError::TooManyLists(self.lists.len()));
+        }
+        if self.vetted.len() > MOST_VETTED {
+            return Err(BuildError::TooManyVetted(self.vetted.len()));
+        }
+        let vetted = self.vetted.iter().map(named).collect::<Result<Vec<_>, _>>()?;
+        let maps = (0..MOST_KEYS).find_map(|attempt| self.maps(&self.hash_key(attempt), &vetted));
+        let maps = maps.ok_or(BuildError::NoKey)?;
+        let mut lists = self.lists.clone();
+        for (info, entries) in lists.iter_mut().zip(&maps.entries) {
+            info.entries = *entries;
+        }
+        let mut sections = vec![
+            (Kind::Lists, vec![serde_json::to_vec(&lists)?]),
+            (Kind::Policy, vec![serde_json::to_vec(&self.policy)?]),
+            (Kind::Vetted, vec![vetted::build(&maps.hasher, &vetted)]),
+        ];
+        if !self.brands.is_empty() {
+            sections.push((Kind::Brands, vec![self.brands.clone()]));
+        }
+        sections.push((Kind::NameMap, maps.names));
+        sections.push((Kind::Popular, maps.popular));
+        if let Some(model) = &self.small_model {
+            sections.push((Kind::SmallModel, vec![model.clone()]));
+        }
+        let stamp = Stamp { serial: self.serial, made_ms: self.made_ms, expires_ms: self.expires_ms };
+        container::encode(&stamp, &sections, key).ok_or(BuildError::TooLarge)
+    }
+
+    fn hash_key(&self, attempt: u32) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new_derive_key("dnsvet 2026 snapshot name map hash key");
+        hasher.update(&self.key_seed).update(&attempt.to_le_bytes());
+        let mut key = [0; 16];
+        hasher.finalize_xof().fill(&mut key);
+        key
+    }
+
+    fn text_of(&self, entry: &Stored) -> &str {
+        self.text.get(entry.from..entry.from + usize::from(entry.len)).unwrap_or_default()
+    }
+
+    fn role_of(&self, member: Member) -> Option<Role> {
+        self.lists.get(usize::from(member.list())).map(|info| info.role)
+    }
+
+    /// Both maps under one key; `None` if the key makes two names collide, or a protected name match falsely.
+    fn maps(&self, key: &[u8; 16], vetted: &[(Name, Vetted)]) -> Option<Maps> {
+        let hasher = Hasher::new(key);
+        let is_popular = |entry: &&Stored| self.role_of(entry.member) == Some(Role::Popular);
+        let mut counts = vec![0; self.lists.len()];
+        let names =
+            self.rows(&hasher, self.entries.iter().filter(|entry| !is_popular(entry)), &mut counts)?;
+        let popular = self.rows(&hasher, self.entries.iter().filter(is_popular), &mut counts)?;
+
+        let pieces = map::build(key, names.single_label, &names.rows, &names.sets)?;
+        let opened = NameMap::open(&pieces.iter().map(|p| p.clone().into()).collect::<Vec<_>>()).ok()?;
+        let protected_roles = [Role::Allow, Role::Popular].map(Some);
+        let protected =
+            self.entries.iter().filter(|entry| protected_roles.contains(&self.role_of(entry.member)));
+        let benign = vetted.iter().filter(|(_, vetted)| vetted.decision == Decision::Benign);
+        let texts = protected.map(|entry| self.text_of(entry)).chain(benign.map(|(name, _)| name.as_str()));
+        for text in texts {
+            let mut false_match = false;
+            hasher.suffixes(text, false, |hash, _| {
+                false_match |= opened.get(hash).is_some()
+                    && names.rows.binary_search_by_key(&hash, |row| row.hash).is_err();
+            });
+            if false_match {
+                return None;
+            }
+        }
+        let popular = map::build(key, popular.single_label, &popular.rows, &popular.sets)?;
+        Some(Maps { hasher, names: pieces, popular, entries: counts })
+    }
+
+    /// Sorted rows and list sets of some entries; `None` if two names share a hash. Counts distinct entries by list.
+    fn rows<'a>(
+        &self,
+        hasher: &Hasher,
+        entries: impl Iterator<Item = &'a Stored>,
+        counts: &mut [u64],
+    ) -> Option<Rows> {
+        let mut hashed: Vec<(u64, Stored)> =
+            entries.map(|entry| (hasher.whole(self.text_of(entry)), *entry)).collect();
+        hashed.sort_unstable_by_key(|(hash, entry)| (*hash, entry.member));
+        let mut rows: Vec<Row> = Vec::with_capacity(hashed.len());
+        let mut sets: Vec<(Vec<Member>, u64)> = Vec::new();
+        let mut numbers: HashMap<Vec<Member>, u32> = HashMap::new();
+        let mut set: Vec<Member> = Vec::new();
+        let mut single_label = false;
+        for same in hashed.chunk_by(|a, b| a.0 == b.0) {
+            let (hash, first) = same.first()?;
+            let name = self.text_of(first);
+            if same.iter().any(|(_, entry)| self.text_of(entry) != name) {
+                return None;
+            }
+            single_label |= !name.contains('.');
+            set.clear();
+            set.extend(same.iter().map(|(_, entry)| entry.member));
+            // Suffix scope sorts before exact scope of the same list and covers it.
+            set.dedup_by_key(|member| member.list());
+            for member in &set {
+                *counts.get_mut(usize::from(member.list()))? += 1;
+            }
+            let number = match numbers.get(&set) {
+                Some(&number) => number,
+                None => {
+                    let number = sets.len() as u32;
+                    numbers.insert(set.clone(), number);
+                    sets.push((set.clone(), 0));
+                    number
+                }
+            };
+            sets.get_mut(number as usize)?.1 += 1;
+            rows.push(Row { hash: *hash, set: number });
+        }
+        let sets = renumbered(sets, &mut rows);
+        Some(Rows { rows, sets, single_label })
+    }
+}
+
+struct Maps {
+    hasher: Hasher,
+    names: Vec<Vec<u8>>,
+    popular: Vec<Vec<u8>>,
+    entries: Vec<u64>,
+}
+
+struct Rows {
+    rows: Vec<Row>,
+    sets: Vec<Vec<Member>>,
+    single_label: bool,
+}
+
+/// Numbers sets so that the 255 most used ones come first, and within both parts by content: a set keeps its
+/// number, and shards their bytes, when counts change a little.
+fn renumbered(sets: Vec<(Vec<Member>, u64)>, rows: &mut [Row]) -> Vec<Vec<Member>> {
+    let mut order: Vec<(usize, Vec<Member>, u64)> =
+        sets.into_iter().enumerate().map(|(old, (set, uses))| (old, set, uses)).collect();
+    order.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.1.cmp(&b.1)));
+    let direct = order.len().min(255);
+    let (frequent, rare) = order.split_at_mut(direct);
+    frequent.sort_by(|a, b| a.1.cmp(&b.1));
+    rare.sort_by(|a, b| a.1.cmp(&b.1));
+    let mut numbers = vec![0u32; order.len()];
+    for (new, (old, _, _)) in order.iter().enumerate() {
+        if let Some(number) = numbers.get_mut(*old) {
+            *number = new as u32;
+        }
+    }
+    for row in rows {
+        row.set = numbers.get(row.set as usize).copied().unwrap_or_default();
+    }
+    order.into_iter().map(|(_, set, _)| set).collect()
+}
+
+fn named(vetted: &Vetted) -> Result<(Name, Vetted), BuildError> {
+    match Name::parse(&vetted.name) {
+        Ok(name) => Ok((name, vetted.clone())),
+        Err(why) => Err(BuildError::VettedName { name: vetted.name.clone(), why }),
+    }
+}

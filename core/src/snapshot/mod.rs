@@ -1,0 +1,259 @@
+//! The snapshot: lists, vetted names, popularity, policy and small model in one immutable file (`.dvs`).
+//!
+//! ```text
+//! lists ─► Builder ─► bytes ─► GET /v1/snapshot ─► Feed ─► Snapshot ─► lookup · vetted · popularity
+//!                      └──────────── file, mapped ────────► Snapshot::open
+//! ```
+//!
+//! A [`Snapshot`] is read in place: over one mapped file, or over buffers that a [`Feed`] fetched one by one. It
+//! is checked when opened (format, signature, BLAKE3 of each chunk) and can't be wrong afterwards; what fails a
+//! check is refused whole, and whoever holds an older one goes on with it.
+//!
+//! Its surprise: names are not in it. The map holds keyed hashes, so it can say whether a suffix is listed
+//! (wrong one time in 2^32) but not enumerate itself.
+
+mod builder;
+mod container;
+mod error;
+mod feed;
+mod fuse;
+mod hash;
+mod map;
+mod range;
+mod vetted;
+mod wire;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ed25519_dalek::VerifyingKey;
+use serde::{Deserialize, Serialize};
+
+pub use self::builder::{BuildError, Builder};
+pub use self::container::{CHUNK_BYTES, FORMAT};
+pub use self::error::SnapshotError;
+pub use self::feed::{Feed, FeedConfig, FeedStep};
+pub use self::range::{Unsatisfiable, serve_range};
+pub use self::vetted::{Decision, MOST_VETTED, Vetted};
+
+use self::container::{Kind, Manifest, head_bytes};
+use self::map::NameMap;
+use crate::name::Name;
+use crate::policy::Policy;
+
+/// What a list is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Its names are blocked.
+    Block,
+    /// Its names are allowed, whatever a blocklist of an equal or shorter suffix says.
+    Allow,
+    /// Its names are blocked by law, before anything else.
+    Mandatory,
+    /// Its names are popular: a model may not block them.
+    Popular,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Role; 4] = [Role::Block, Role::Allow, Role::Mandatory, Role::Popular];
+
+    /// The word used in configuration and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Block => "block",
+            Role::Allow => "allow",
+            Role::Mandatory => "mandatory",
+            Role::Popular => "popular",
+        }
+    }
+}
+
+/// A list of a snapshot; its names are in the map.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListInfo {
+    /// Its name in verdicts.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// SPDX expression of its licence; empty if not known.
+    pub licence: String,
+    /// Distinct names with scope.
+    pub entries: u64,
+}
+
+/// A listed suffix of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// Index into [`Snapshot::lists`].
+    pub list: u16,
+    /// The suffix that is listed: the name, or one it lies below.
+    pub suffix: String,
+    /// The entry covers this name only, not what is below it.
+    pub exact: bool,
+}
+
+/// A snapshot opened for reading. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    manifest: Manifest,
+    pieces: Vec<Bytes>,
+    lists: Vec<ListInfo>,
+    policy: Policy,
+    vetted: vetted::Table,
+    map: NameMap,
+    popular: Option<NameMap>,
+    brands: Bytes,
+    small_model: Option<Bytes>,
+}
+
+impl Snapshot {
+    /// Opens a whole snapshot without copying it. One of `keys` must have signed it; with no keys, unsigned ones
+    /// are taken too.
+    pub fn open(bytes: Bytes, keys: &[VerifyingKey]) -> Result<Self, SnapshotError> {
+        let manifest = Manifest::decode(&bytes, keys)?;
+        let head = head_bytes(&bytes).and_then(Result::ok).unwrap_or_default();
+        let pieces = manifest.cut(&bytes, head)?;
+        Self::from_pieces(manifest, pieces)
+    }
+
+    /// Opens buffers whose chunks were checked.
+    fn from_pieces(manifest: Manifest, pieces: Vec<Bytes>) -> Result<Self, SnapshotError> {
+        let section = |kind: Kind| manifest.section(kind, &pieces);
+        let one = |kind: Kind| section(kind).into_iter().next();
+        let need = |kind: Kind| one(kind).ok_or(SnapshotError::MissingSection(kind.as_str()));
+        let wrong = |kind: Kind, why: String| SnapshotError::Section { section: kind.as_str(), why };
+        let map_of = |kind: Kind| NameMap::open(&section(kind)).map_err(|why| wrong(kind, why.to_owned()));
+
+        let lists: Vec<ListInfo> = serde_json::from_slice(&need(Kind::Lists)?)
+            .map_err(|error| wrong(Kind::Lists, error.to_string()))?;
+        let policy: Policy = serde_json::from_slice(&need(Kind::Policy)?)
+            .map_err(|error| wrong(Kind::Policy, error.to_string()))?;
+        let vetted = vetted::Table::open(&need(Kind::Vetted)?)
+            .ok_or_else(|| wrong(Kind::Vetted, "its table is damaged".to_owned()))?;
+        need(Kind::NameMap)?;
+        let map = map_of(Kind::NameMap)?;
+        let popular = one(Kind::Popular).map(|_| map_of(Kind::Popular)).transpose()?;
+        let (brands, small_model) = (one(Kind::Brands).unwrap_or_default(), one(Kind::SmallModel));
+        let inner = Inner { manifest, pieces, lists, policy, vetted, map, popular, brands, small_model };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What a feed can reuse.
+    fn held_pieces(&self) -> impl Iterator<Item = (&container::Piece, &Bytes)> {
+        self.inner.manifest.pieces.iter().zip(&self.inner.pieces)
+    }
+
+    /// 16 hex digits of the manifest's BLAKE3: what verdicts name.
+    pub fn id(&self) -> &str {
+        &self.inner.manifest.id
+    }
+
+    /// Rises with each snapshot of a control plane.
+    pub fn serial(&self) -> u64 {
+        self.inner.manifest.serial
+    }
+
+    /// Format, major and minor.
+    pub fn format(&self) -> (u16, u16) {
+        (FORMAT.0, self.inner.manifest.minor)
+    }
+
+    /// When it was built, milliseconds since 1970; 0 if its maker did not say.
+    pub fn made_ms(&self) -> u64 {
+        self.inner.manifest.made_ms
+    }
+
+    /// When it should have been replaced, milliseconds since 1970; `None` for never. An expired snapshot goes on
+    /// serving; it is an alarm, not an outage.
+    pub fn expires_ms(&self) -> Option<u64> {
+        Some(self.inner.manifest.expires_ms).filter(|&at| at > 0)
+    }
+
+    /// Length of the file, bytes.
+    pub fn total_bytes(&self) -> u64 {
+        self.inner.manifest.total
+    }
+
+    /// Bytes of each section's pieces, by name, in the order of the file.
+    pub fn section_bytes(&self) -> Vec<(&'static str, u64)> {
+        let size = |kind| {
+            self.inner.manifest.section(kind, &self.inner.pieces).iter().map(|piece| piece.len() as u64).sum()
+        };
+        Kind::ALL.into_iter().map(|kind| (kind.as_str(), size(kind))).collect()
+    }
+
+    /// Distinct names in the name map, popular lists left out.
+    pub fn name_count(&self) -> u64 {
+        self.inner.map.names()
+    }
+
+    /// The lists; [`Match::list`] is an index.
+    pub fn lists(&self) -> &[ListInfo] {
+        &self.inner.lists
+    }
+
+    /// Every listed suffix of a name, longest first, each list of it: block, allow and mandatory lists. An entry
+    /// of exact scope matches its own name only.
+    pub fn lookup(&self, name: &Name) -> Vec<Match> {
+        let text = name.as_str();
+        let mut matches = Vec::new();
+        self.inner.map.visit(text, |start, members| {
+            let covers = members.filter(|member| start == 0 || !member.exact());
+            matches.extend(covers.map(|member| Match {
+                list: member.list(),
+                suffix: text.get(start..).unwrap_or_default().to_owned(),
+                exact: member.exact(),
+            }));
+        });
+        matches.sort_by_key(|found| std::cmp::Reverse(found.suffix.len()));
+        matches
+    }
+
+    /// What a person decided about a name: the longest match, exact scope before suffix scope.
+    pub fn vetted(&self, name: &Name) -> Option<Vetted> {
+        self.inner.vetted.find(self.inner.map.hasher(), name.as_str())
+    }
+
+    /// All that people decided.
+    pub fn all_vetted(&self) -> impl Iterator<Item = Vetted> {
+        self.inner.vetted.all()
+    }
+
+    /// How many popular lists hold the name or its registrable domain.
+    pub fn popularity(&self, name: &Name) -> u8 {
+        let Some(popular) = &self.inner.popular else { return 0 };
+        let mut seen: Vec<u16> = Vec::new();
+        for text in name.registrable_domain().into_iter().chain([name.as_str()]) {
+            let members = popular.get(popular.hasher().whole(text));
+            seen.extend(members.into_iter().flatten().map(|member| member.list()));
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        u8::try_from(seen.len()).unwrap_or(u8::MAX)
+    }
+
+    /// The brands section, as it was built; empty if there is none.
+    pub fn brands(&self) -> &[u8] {
+        &self.inner.brands
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &Policy {
+        &self.inner.policy
+    }
+
+    /// The small model's artifact, if the snapshot has one.
+    pub fn small_model(&self) -> Option<&[u8]> {
+        self.inner.small_model.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests;
