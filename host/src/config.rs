@@ -1,65 +1,130 @@
 //! `dnsvet.toml`: every key, its default and why. Each is also `DNSVET_<KEY>` in the environment (a dot
-//! becomes two underscores) and a flag of `dnsvet serve`.
+//! becomes two underscores) and a flag of `dnsvet serve`; a flag wins over the environment, that over the
+//! file. The structs below are the one place where a key exists: their docstrings are the reference page
+//! ([`reference`]), their defaults the defaults.
+
+mod flags;
+mod keys;
+mod load;
+mod reference;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use dnsvet_core::policy::{FailureMode, Group, Mode};
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The whole configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Where snapshots, the store, keys and certificates live.
-    pub data_dir: PathBuf,
-    /// Addresses that are listened on.
-    pub listen: Listen,
-    /// Clients that are answered; others get REFUSED. Loopback and private ranges, so never an open resolver.
-    pub allow_from: Vec<IpNet>,
-    /// Upstream resolvers, `ADDRESS` or `ADDRESS:PORT`; empty: the system's, then a public pair.
-    pub upstreams: Vec<String>,
-    /// Lists: `[block:|allow:|mandatory:|popular:][plain:|hosts:]PATH`; empty: the bundled ones.
-    pub lists: Vec<String>,
-    /// Groups of clients; empty: one for everybody.
-    pub groups: Vec<Group>,
-    /// What happens if a remote call fails: `allow` or `deny`.
-    pub failure_mode: FailureMode,
-    /// What lists and models may do.
-    pub mode: Modes,
-    /// Base URL of the scorer; empty: the small model decides alone.
-    pub scorer: String,
-    /// The event store: `sqlite` (in `data_dir`) or `sqlite:PATH`.
-    pub store: String,
-    /// The plugin's `.wasm`; empty: beside the binary, then the embedded one.
-    pub plugin: PathBuf,
-    /// Worker threads, each with its own plugin instance; 0: one a core.
-    pub workers: usize,
+pub use flags::Flags;
+pub use keys::{Key, Kind, keys};
+pub use load::{ConfigError, Place};
+pub use reference::reference;
+
+/// Defines a struct and, beside it, what its docstrings say of each field.
+macro_rules! documented {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident { $( $(#[doc = $doc:literal])+ $(#[serde($serde:meta)])? pub $field:ident: $type:ty, )+ }
+    ) => {
+        $(#[$meta])*
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name { $( $(#[doc = $doc])+ $(#[serde($serde)])? pub $field: $type, )+ }
+
+        impl $name {
+            /// Each field with its docstring.
+            pub(crate) const DOCS: &'static [(&'static str, &'static str)] =
+                &[$( (stringify!($field), concat!($($doc),+)), )+];
+        }
+    };
 }
 
-/// Addresses that are listened on; an empty text switches a door off.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Listen {
-    /// DNS over UDP and TCP.
-    pub dns: Option<SocketAddr>,
-    /// DNS over HTTPS at `/dns-query`.
-    pub doh: Option<SocketAddr>,
-    /// Plain forwarding, no vetting and no events, for filters in front. Loopback only.
-    pub forward: Option<SocketAddr>,
-    /// API, dashboard, snapshot feed and `/metrics`.
-    pub api: Option<SocketAddr>,
+documented! {
+    /// The whole configuration.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub struct Config {
+        /// Where snapshots, the store, keys and certificates live.
+        pub data_dir: PathBuf,
+        /// Addresses that are listened on.
+        pub listen: Listen,
+        /// Clients that are answered; others get REFUSED. Loopback and private ranges, so never an open resolver.
+        pub allow_from: Vec<IpNet>,
+        /// Upstream resolvers, `ADDRESS` or `ADDRESS:PORT`; empty: the system's, then a public pair.
+        pub upstreams: Vec<String>,
+        /// Lists: `[block:|allow:|mandatory:|popular:][plain:|hosts:]PATH`; empty: the bundled ones.
+        pub lists: Vec<String>,
+        /// Groups of clients; empty: one for everybody.
+        pub groups: Vec<Group>,
+        /// What happens if a remote call fails: `allow` or `deny`.
+        pub failure_mode: FailureMode,
+        /// What lists and models may do.
+        pub mode: Modes,
+        /// Base URL of the scorer; empty: the small model decides alone.
+        pub scorer: String,
+        /// The event store: `sqlite` (in `data_dir`) or `sqlite:PATH`.
+        pub store: String,
+        /// How long and how much the store keeps.
+        pub retention: Retention,
+        /// Public client addresses in the store: `truncate` (to /24 and /56) or `plain`. Private ones are kept whole.
+        pub client_addresses: ClientAddresses,
+        /// The plugin's `.wasm`; empty: beside the binary, then the embedded one.
+        pub plugin: PathBuf,
+        /// Worker threads, each with its own plugin instance; 0: one a core.
+        pub workers: usize,
+    }
 }
 
-/// What lists and models may do: `off`, `log` or `enforce`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Modes {
-    /// Lists enforce from the first minute.
-    pub lists: Mode,
-    /// Models start in log mode: the dashboard shows what they would have done.
-    pub models: Mode,
+documented! {
+    /// Addresses that are listened on; an empty text switches a door off.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Listen {
+        /// DNS over UDP and TCP.
+        #[serde(with = "door")]
+        pub dns: Option<SocketAddr>,
+        /// DNS over HTTPS at `/dns-query`.
+        #[serde(with = "door")]
+        pub doh: Option<SocketAddr>,
+        /// Plain forwarding, no vetting and no events, for filters in front. Loopback only.
+        #[serde(with = "door")]
+        pub forward: Option<SocketAddr>,
+        /// API, dashboard, snapshot feed and `/metrics`.
+        #[serde(with = "door")]
+        pub api: Option<SocketAddr>,
+    }
+}
+
+documented! {
+    /// What lists and models may do: `off`, `log` or `enforce`.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Modes {
+        /// Lists enforce from the first minute.
+        pub lists: Mode,
+        /// Models start in log mode: the dashboard shows what they would have done.
+        pub models: Mode,
+    }
+}
+
+documented! {
+    /// How long and how much the store keeps.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Retention {
+        /// Days that raw events are kept.
+        pub raw_days: u32,
+        /// Days that roll-ups are kept.
+        pub rollup_days: u32,
+        /// Bytes that the store may take; past them the oldest events go first. 0: no limit.
+        pub store_bytes: u64,
+    }
+}
+
+/// How a public client address is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAddresses {
+    /// Cut to its /24 (IPv4) or /56 (IPv6).
+    #[default]
+    Truncate,
+    /// As it is.
+    Plain,
 }
 
 impl Default for Listen {
@@ -72,6 +137,12 @@ impl Default for Listen {
 impl Default for Modes {
     fn default() -> Self {
         Self { lists: Mode::Enforce, models: Mode::Log }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { raw_days: 7, rollup_days: 400, store_bytes: 10 << 30 }
     }
 }
 
@@ -97,8 +168,29 @@ impl Default for Config {
             mode: Modes::default(),
             scorer: String::new(),
             store: "sqlite".into(),
+            retention: Retention::default(),
+            client_addresses: ClientAddresses::Truncate,
             plugin: PathBuf::new(),
             workers: 0,
         }
+    }
+}
+
+/// A door: an address with port, or an empty text for none.
+mod door {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(door: &Option<SocketAddr>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&door.map(|address| address.to_string()).unwrap_or_default())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+        let text = String::deserialize(from)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        text.parse()
+            .map(Some)
+            .map_err(|_| serde::de::Error::custom(format_args!("`{text}` is no address with port")))
     }
 }

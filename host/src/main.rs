@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use dnsvet::commands::config;
 
 /// Vet every DNS name: lists, policy, models, people.
 #[derive(Parser)]
@@ -13,8 +14,20 @@ struct Cli {
 }
 
 #[derive(clap::Subcommand)]
-enum Command {}
+enum Command {
+    Config(config::Args),
+}
 
 fn main() -> ExitCode {
-    match Cli::parse().command {}
+    match Cli::parse().command {
+        Command::Config(args) => done(config::run(args)),
+    }
+}
+
+/// An error ends the process with 1 and one line that says what to do.
+fn done<E: std::fmt::Display>(result: Result<ExitCode, E>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        eprintln!("dnsvet: {error}");
+        ExitCode::FAILURE
+    })
 }

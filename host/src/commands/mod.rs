@@ -1,1 +1,3 @@
 //! The subcommands of `dnsvet`, one file each: arguments and what they do.
+
+pub mod config;

@@ -1,0 +1,186 @@
+//! The keys of the configuration as data: for the environment, flags, the reference and "did you mean".
+
+use std::sync::LazyLock;
+
+use dnsvet_core::policy::{Group, Schedule};
+use toml::{Table, Value};
+
+use super::{Config, Listen, Modes, Retention};
+
+/// How a key's value is written in the environment and as a flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// As it is.
+    Text,
+    /// A whole number.
+    Count,
+    /// Texts with commas between them.
+    TextList,
+    /// A TOML array of tables: `[{ name = "kids", clients = ["10.1.0.0/16"] }]`.
+    Tables,
+}
+
+/// One key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Key {
+    /// With dots: `listen.dns`.
+    pub path: String,
+    /// What it is for.
+    pub doc: String,
+    /// How a text becomes its value.
+    pub kind: Kind,
+    /// Its value where nothing is said.
+    pub default: Value,
+    /// Its name as a flag, without the dashes: `listen-dns`.
+    pub flag: String,
+}
+
+impl Key {
+    /// Its name in the environment: `DNSVET_LISTEN__DNS`.
+    pub fn env(&self) -> String {
+        format!("DNSVET_{}", self.path.replace('.', "__").to_uppercase())
+    }
+
+    /// What a right value looks like, for error messages.
+    pub fn expected(&self) -> &'static str {
+        match self.path.as_str() {
+            path if path.starts_with("listen.") => {
+                "an address with port such as \"127.0.0.1:5300\", or \"\" for off"
+            }
+            path if path.starts_with("mode.") => "\"off\", \"log\" or \"enforce\"",
+            "allow_from" => "networks such as [\"10.0.0.0/8\", \"::1/128\"]",
+            "upstreams" => "addresses such as [\"192.0.2.53\", \"[2001:db8::53]:5353\"]",
+            "lists" => "texts such as [\"block:hosts:/etc/dnsvet/ads.hosts\"]",
+            "groups" => "[[groups]] tables with the keys that `dnsvet config reference` shows",
+            "failure_mode" => "\"allow\" or \"deny\"",
+            "client_addresses" => "\"truncate\" or \"plain\"",
+            "scorer" => "a URL such as \"http://127.0.0.1:8600\", or \"\" for none",
+            "store" => "\"sqlite\" or \"sqlite:PATH\"",
+            _ if self.kind == Kind::Count => "a whole number from 0",
+            _ => "a text in quotes",
+        }
+    }
+}
+
+/// Every key, in the order of the structs.
+pub fn keys() -> &'static [Key] {
+    static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+        let defaults = Table::try_from(Config::default()).unwrap_or_default();
+        let mut keys = Vec::new();
+        for (name, doc) in Config::DOCS {
+            let Some(value) = defaults.get(*name) else { continue };
+            match (section(name), value) {
+                (Some(docs), Value::Table(table)) => {
+                    for (field, doc) in docs {
+                        let Some(value) = table.get(*field) else { continue };
+                        keys.push(key(format!("{name}.{field}"), doc, value));
+                    }
+                }
+                _ => keys.push(key((*name).to_owned(), doc, value)),
+            }
+        }
+        keys
+    });
+    &KEYS
+}
+
+/// The fields of a section, if `name` is one.
+pub(super) fn section(name: &str) -> Option<&'static [(&'static str, &'static str)]> {
+    match name {
+        "listen" => Some(Listen::DOCS),
+        "mode" => Some(Modes::DOCS),
+        "retention" => Some(Retention::DOCS),
+        _ => None,
+    }
+}
+
+/// The fields of one `[[groups]]` table, with defaults.
+pub(super) fn group_fields() -> Table {
+    Table::try_from(Group::default()).unwrap_or_default()
+}
+
+/// The fields of one `[[groups.schedules]]` table.
+pub(super) fn schedule_fields() -> Vec<String> {
+    let schedule = Schedule { name: String::new(), from_minute: 0, to_minute: 0 };
+    Table::try_from(schedule).unwrap_or_default().keys().cloned().collect()
+}
+
+fn key(path: String, doc: &str, value: &Value) -> Key {
+    let kind = match value {
+        Value::Integer(_) => Kind::Count,
+        Value::Array(_) if path == "groups" => Kind::Tables,
+        Value::Array(_) => Kind::TextList,
+        _ => Kind::Text,
+    };
+    let flag = path.replace(['.', '_'], "-");
+    Key { path, doc: doc.trim().to_owned(), kind, default: value.clone(), flag }
+}
+
+/// The known name nearest to `wrong`, if any is near: at most a third of its letters differ, or it is the
+/// last part of a dotted key.
+pub(super) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let wrong = wrong.to_lowercase().replace('-', "_");
+    let distance = |name: &str| {
+        let whole = edits(&wrong, name);
+        let tail = name.rsplit_once('.').map_or(usize::MAX, |(_, tail)| edits(&wrong, tail));
+        whole.min(tail)
+    };
+    let best = known.map(|name| (distance(name), name)).min_by_key(|(edits, _)| *edits);
+    best.filter(|(edits, name)| *edits <= (name.len().max(wrong.len()) / 3).max(1)).map(|(_, name)| name)
+}
+
+/// Levenshtein distance with a swap of neighbours as one edit.
+fn edits(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = change.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_of_the_structs_is_a_key_with_a_doc() {
+        fn leaves(prefix: &str, value: &Value, into: &mut Vec<String>) {
+            match value {
+                Value::Table(table) => {
+                    for (name, value) in table {
+                        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                        leaves(&path, value, into);
+                    }
+                }
+                _ => into.push(prefix.to_owned()),
+            }
+        }
+        let mut fields = Vec::new();
+        leaves("", &Value::try_from(Config::default()).unwrap(), &mut fields);
+        let mut paths: Vec<String> = keys().iter().map(|key| key.path.clone()).collect();
+        fields.sort();
+        paths.sort();
+        assert_eq!(fields, paths);
+        assert!(keys().iter().all(|key| key.doc.len() > 10));
+    }
+
+    #[test]
+    fn the_nearest_key_is_found_and_a_far_one_is_not() {
+        let names = || keys().iter().map(|key| key.path.as_str());
+        assert_eq!(nearest("upstream", names()), Some("upstreams"));
+        assert_eq!(nearest("listen.dsn", names()), Some("listen.dns"));
+        assert_eq!(nearest("doh", names()), Some("listen.doh"));
+        assert_eq!(nearest("data-dir", names()), Some("data_dir"));
+        assert_eq!(nearest("zzzzzzzz", names()), None);
+    }
+}

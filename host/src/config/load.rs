@@ -1,0 +1,437 @@
+//! File, environment and flags to a [`Config`], or what is wrong, where, and what would be right.
+//!
+//! Each key is checked alone before all are merged: so an error names its own place, whichever of the
+//! three it came from.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+use toml::{Table, Value};
+
+use super::keys::{group_fields, nearest, schedule_fields, section};
+use super::{Config, Key, Kind, keys};
+
+/// Where a value was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A file and its line, from 1.
+    File(PathBuf, usize),
+    /// An environment variable.
+    Environment(String),
+    /// A flag, without dashes.
+    Flag(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Place::Environment(name) => write!(f, "environment variable {name}"),
+            Place::Flag(name) => write!(f, "flag --{name}"),
+        }
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file named can't be read.
+    #[error("{}: can't be read ({source}); name another with --config", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is no TOML.
+    #[error("{place}: not TOML: {why}")]
+    Syntax {
+        /// File and line.
+        place: Place,
+        /// What the parser said.
+        why: String,
+    },
+    /// A key that does not exist.
+    #[error("{place}: unknown key `{key}`; {}", remedy(nearest.as_deref()))]
+    UnknownKey {
+        /// Where it stands.
+        place: Place,
+        /// As written.
+        key: String,
+        /// The known key nearest to it.
+        nearest: Option<String>,
+    },
+    /// A value of the wrong type or out of range.
+    #[error("{place}: `{key}` is {got}; expected {expected}")]
+    BadValue {
+        /// Where it stands.
+        place: Place,
+        /// The key.
+        key: String,
+        /// What a right value looks like.
+        expected: String,
+        /// What was there.
+        got: String,
+    },
+}
+
+fn remedy(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => "`dnsvet config reference` lists every key".into(),
+    }
+}
+
+/// Variables that are no keys: the file's own name and the log's filter.
+const NOT_KEYS: [&str; 2] = ["DNSVET_CONFIG", "DNSVET_LOG"];
+
+impl Config {
+    /// Loads `file` (none: `dnsvet.toml` in the working folder, if there is one), then `DNSVET_*` of
+    /// `environment`, then `flags` as key and text; later ones win.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        flags: &[(String, String)],
+    ) -> Result<Config, ConfigError> {
+        let mut merged = Table::new();
+        let usual = Path::new("dnsvet.toml");
+        if let Some(path) = file.or_else(|| usual.exists().then_some(usual)) {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+            for (key, value, line) in read_file(path, &text)? {
+                check(key, &value, &Place::File(path.to_owned(), line))?;
+                insert(&mut merged, key, value);
+            }
+        }
+        for (name, text) in environment {
+            let Some(name) = name.to_str().filter(|name| name.starts_with("DNSVET_")) else { continue };
+            if NOT_KEYS.contains(&name) {
+                continue;
+            }
+            let place = Place::Environment(name.to_owned());
+            let Some(key) = keys().iter().find(|key| key.env() == name) else {
+                let names: Vec<String> = keys().iter().map(Key::env).collect();
+                let nearest = nearest_text(name, &names);
+                return Err(ConfigError::UnknownKey { place, key: name.to_owned(), nearest });
+            };
+            let value = from_text(key, &text.to_string_lossy(), &place)?;
+            check(key, &value, &place)?;
+            insert(&mut merged, key, value);
+        }
+        for (path, text) in flags {
+            let place = Place::Flag(path.replace(['.', '_'], "-"));
+            let key = known(path, &place)?;
+            let value = from_text(key, text, &place)?;
+            check(key, &value, &place)?;
+            insert(&mut merged, key, value);
+        }
+        inherit(&mut merged);
+        merged.try_into().map_err(|error: toml::de::Error| ConfigError::Syntax {
+            place: Place::File(file.unwrap_or(usual).to_owned(), 1),
+            why: error.message().to_owned(),
+        })
+    }
+}
+
+fn known(path: &str, place: &Place) -> Result<&'static Key, ConfigError> {
+    keys().iter().find(|key| key.path == path).ok_or_else(|| ConfigError::UnknownKey {
+        place: place.clone(),
+        key: path.to_owned(),
+        nearest: nearest(path, keys().iter().map(|key| key.path.as_str())).map(str::to_owned),
+    })
+}
+
+fn nearest_text(wrong: &str, names: &[String]) -> Option<String> {
+    let lower: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+    nearest(wrong, lower.iter().map(String::as_str)).map(str::to_uppercase)
+}
+
+/// The keys of a file with their values and lines.
+fn read_file(path: &Path, text: &str) -> Result<Vec<(&'static Key, Value, usize)>, ConfigError> {
+    let line_of = |byte: usize| text.bytes().take(byte).filter(|&byte| byte == b'\n').count() + 1;
+    let at = |byte: usize| Place::File(path.to_owned(), line_of(byte));
+    let syntax = |error: toml::de::Error| ConfigError::Syntax {
+        place: at(error.span().map_or(0, |span| span.start)),
+        why: error.message().to_owned(),
+    };
+    let spanned = DeTable::parse(text).map_err(syntax)?;
+    let values: Table = text.parse().map_err(syntax)?;
+    let mut found = Vec::new();
+    for (name, value) in spanned.get_ref() {
+        let top = name.get_ref().as_ref();
+        if section(top).is_none() {
+            let key = known(top, &at(name.span().start))?;
+            if key.kind == Kind::Tables {
+                check_groups(value.get_ref(), &at)?;
+            }
+            if let Some(value) = values.get(top) {
+                found.push((key, value.clone(), line_of(name.span().start)));
+            }
+            continue;
+        }
+        let Some(fields) = value.get_ref().as_table() else {
+            return Err(ConfigError::BadValue {
+                place: at(name.span().start),
+                key: top.to_owned(),
+                expected: format!("a table; write [{top}] and its keys below"),
+                got: kind_of(value.get_ref().type_str()),
+            });
+        };
+        for field in fields.keys() {
+            let key = known(&format!("{top}.{}", field.get_ref()), &at(field.span().start))?;
+            if let Some(value) = values.get(top).and_then(|table| table.get(field.get_ref().as_ref())) {
+                found.push((key, value.clone(), line_of(field.span().start)));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Unknown keys and wrong types inside `[[groups]]`, each with its own line.
+fn check_groups(groups: &DeValue<'_>, at: &dyn Fn(usize) -> Place) -> Result<(), ConfigError> {
+    let fields: Vec<String> = group_fields().keys().cloned().collect();
+    let schedule = schedule_fields();
+    let refuse = |name: &str, byte: usize, known: &[String]| {
+        if known.iter().any(|field| field == name) {
+            return Ok(());
+        }
+        let nearest = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+        Err(ConfigError::UnknownKey { place: at(byte), key: format!("groups.{name}"), nearest })
+    };
+    for group in groups.as_array().into_iter().flat_map(|groups| groups.iter()) {
+        for (name, value) in group.get_ref().as_table().into_iter().flatten() {
+            refuse(name.get_ref(), name.span().start, &fields)?;
+            for inner in value.get_ref().as_array().into_iter().flat_map(|inner| inner.iter()) {
+                for name in inner.get_ref().as_table().into_iter().flat_map(|table| table.keys()) {
+                    refuse(name.get_ref(), name.span().start, &schedule)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A text of the environment or a flag as the key's type.
+fn from_text(key: &Key, text: &str, place: &Place) -> Result<Value, ConfigError> {
+    let bad = |got: String| ConfigError::BadValue {
+        place: place.clone(),
+        key: key.path.clone(),
+        expected: key.expected().to_owned(),
+        got,
+    };
+    match key.kind {
+        Kind::Text => Ok(Value::String(text.to_owned())),
+        Kind::Count => text.trim().parse().map(Value::Integer).map_err(|_| bad(format!("`{text}`"))),
+        Kind::TextList => {
+            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            Ok(Value::Array(parts.map(|part| Value::String(part.to_owned())).collect()))
+        }
+        Kind::Tables => {
+            let table: Table = format!("value = {text}").parse().map_err(|_| bad(format!("`{text}`")))?;
+            table.get("value").cloned().ok_or_else(|| bad("empty".into()))
+        }
+    }
+}
+
+/// Whether this key alone makes a configuration, and one that can work.
+fn check(key: &Key, value: &Value, place: &Place) -> Result<(), ConfigError> {
+    let bad = |got: String| ConfigError::BadValue {
+        place: place.clone(),
+        key: key.path.clone(),
+        expected: key.expected().to_owned(),
+        got,
+    };
+    let mut alone = Table::new();
+    insert(&mut alone, key, value.clone());
+    let config: Config = alone.try_into().map_err(|error: toml::de::Error| {
+        let said = error.message().trim_end().to_owned();
+        if same_kind(key, value) {
+            bad(format!("{} ({said})", shown(value)))
+        } else {
+            bad(kind_of(value.type_str()))
+        }
+    })?;
+    match key.path.as_str() {
+        "upstreams" => {
+            for upstream in &config.upstreams {
+                if upstream.parse::<IpAddr>().is_err() && upstream.parse::<SocketAddr>().is_err() {
+                    return Err(bad(format!("`{upstream}`, no address")));
+                }
+            }
+        }
+        "scorer" if !config.scorer.is_empty() && !config.scorer.starts_with("http://") => {
+            return Err(bad(format!("`{}`", config.scorer)));
+        }
+        "store" if config.store != "sqlite" && !config.store.starts_with("sqlite:") => {
+            return Err(bad(format!("`{}`, a store that this build does not have", config.store)));
+        }
+        "listen.forward" if config.listen.forward.is_some_and(|address| !address.ip().is_loopback()) => {
+            return Err(bad("not a loopback address, and this door vets nothing".into()));
+        }
+        "groups" => {
+            let mut names: Vec<&str> = config.groups.iter().map(|group| group.name.as_str()).collect();
+            names.sort_unstable();
+            if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+                return Err(bad(format!("two groups with the name `{}`", pair[0])));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What a group leaves out follows the keys above it.
+fn inherit(merged: &mut Table) {
+    let mode = |name: &str| merged.get("mode").and_then(|mode| mode.get(name)).cloned();
+    let above = [
+        ("lists", mode("lists")),
+        ("models", mode("models")),
+        ("failure_mode", merged.get("failure_mode").cloned()),
+    ];
+    let groups = merged.get_mut("groups").and_then(Value::as_array_mut).into_iter().flatten();
+    for group in groups.filter_map(Value::as_table_mut) {
+        for (field, value) in &above {
+            if let (Some(value), false) = (value, group.contains_key(*field)) {
+                group.insert((*field).to_owned(), value.clone());
+            }
+        }
+    }
+}
+
+fn same_kind(key: &Key, value: &Value) -> bool {
+    key.default.same_type(value)
+}
+
+fn kind_of(toml_type: &str) -> String {
+    match toml_type {
+        "string" => "a text".into(),
+        "integer" => "a whole number".into(),
+        "float" => "a number with a fraction".into(),
+        "array" => "an array".into(),
+        other => format!("a {other}"),
+    }
+}
+
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= 60 {
+        text
+    } else {
+        format!("{}...", text.chars().take(57).collect::<String>())
+    }
+}
+
+fn insert(table: &mut Table, key: &Key, value: Value) {
+    match key.path.split_once('.') {
+        None => {
+            table.insert(key.path.clone(), value);
+        }
+        Some((section, field)) => {
+            let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            if let Some(inner) = inner.as_table_mut() {
+                inner.insert(field.to_owned(), value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dnsvet_core::policy::Mode;
+
+    fn load(text: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, String> {
+        let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let environment = environment.iter().map(|(name, value)| (name.into(), value.into()));
+        let flags: Vec<_> = flags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let name = file.path().display().to_string();
+        Config::load(Some(file.path()), environment, &flags).map_err(|e| e.to_string().replace(&name, "F"))
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        assert_eq!(load("", &[], &[]).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let text = "workers = 1\nupstreams = [\"192.0.2.1\"]\n[listen]\ndoh = \"\"\n[mode]\nmodels = \"off\"";
+        let env = [("DNSVET_WORKERS", "2"), ("DNSVET_MODE__MODELS", "enforce"), ("PATH", "/bin")];
+        let config = load(text, &env, &[("workers", "3"), ("upstreams", "192.0.2.2, [::1]:5353")]).unwrap();
+        assert_eq!((config.workers, config.mode.models, config.listen.doh), (3, Mode::Enforce, None));
+        assert_eq!(config.upstreams, ["192.0.2.2", "[::1]:5353"]);
+        assert_eq!(
+            config.listen.dns,
+            Config::default().listen.dns,
+            "the rest of a section keeps its defaults"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_file_line_and_the_nearest_key() {
+        for (text, message) in [
+            ("\n\nupstream = []", "F:3: unknown key `upstream`; did you mean `upstreams`?"),
+            ("[listen]\ndsn = \"\"", "F:2: unknown key `listen.dsn`; did you mean `listen.dns`?"),
+            (
+                "[[groups]]\nname = \"a\"\nclint = []",
+                "F:3: unknown key `groups.clint`; did you mean `clients`?",
+            ),
+            ("qqqq = 1", "F:1: unknown key `qqqq`; `dnsvet config reference` lists every key"),
+        ] {
+            assert_eq!(load(text, &[], &[]).unwrap_err(), message);
+        }
+        let message = load("", &[("DNSVET_LISTEN_DNS", "")], &[]).unwrap_err();
+        assert!(message.ends_with("did you mean `DNSVET_LISTEN__DNS`?"), "{message}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_place_and_what_was_expected() {
+        for (text, message) in [
+            ("workers = \"two\"", "F:1: `workers` is a text; expected a whole number from 0"),
+            ("# x\n[mode]\nlists = \"on\"", "F:3: `mode.lists` is \"on\" (unknown variant `on`"),
+            ("listen = 53", "F:1: `listen` is a whole number; expected a table; write [listen]"),
+            ("[listen]\ndns = \"53\"", "F:2: `listen.dns` is \"53\" (`53` is no address with port"),
+            ("upstreams = [\"dns.example\"]", "F:1: `upstreams` is `dns.example`, no address"),
+            ("[listen]\nforward = \"0.0.0.0:1\"", "F:2: `listen.forward` is not a loopback address"),
+            ("store = \"mongo\"", "F:1: `store` is `mongo`, a store that this build does not have"),
+            ("a = [", "F:1: not TOML"),
+        ] {
+            let error = load(text, &[], &[]).unwrap_err();
+            assert!(error.starts_with(message), "{error}");
+        }
+        let message = load("", &[("DNSVET_WORKERS", "x")], &[]).unwrap_err();
+        assert!(message.starts_with("environment variable DNSVET_WORKERS: `workers` is `x`"), "{message}");
+        let message = load("", &[], &[("workers", "-1")]).unwrap_err();
+        assert!(message.starts_with("flag --workers: `workers` is -1"), "{message}");
+    }
+
+    #[test]
+    fn groups_come_from_the_file_and_from_the_environment() {
+        let text = "[[groups]]\nname = \"kids\"\nclients = [\"10.1.0.0/16\"]\nmodels = \"enforce\"";
+        let from_file = load(text, &[], &[]).unwrap();
+        let inline = "[{ name = \"kids\", clients = [\"10.1.0.0/16\"], models = \"enforce\" }]";
+        assert_eq!(load("", &[("DNSVET_GROUPS", inline)], &[]).unwrap(), from_file);
+        assert_eq!(from_file.groups[0].models, Mode::Enforce);
+    }
+
+    #[test]
+    fn what_a_group_leaves_out_follows_the_keys_above_it() {
+        let text = "failure_mode = \"deny\"\n[mode]\nmodels = \"off\"\n[[groups]]\nname = \"a\"\n[[groups]]\nname = \"b\"\nmodels = \"log\"";
+        let groups = load(text, &[], &[("mode.lists", "log")]).unwrap().groups;
+        assert_eq!((groups[0].lists, groups[0].models), (Mode::Log, Mode::Off));
+        assert_eq!(
+            (groups[0].failure_mode, groups[1].models),
+            (dnsvet_core::policy::FailureMode::Deny, Mode::Log)
+        );
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Config::load(Some(Path::new("/nowhere/x.toml")), [], &[]).unwrap_err();
+        assert!(error.to_string().starts_with("/nowhere/x.toml: can't be read"), "{error}");
+    }
+}

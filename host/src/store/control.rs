@@ -1,0 +1,461 @@
+//! The control plane's state: users, sessions, tokens, decisions, audit trail, serial numbers.
+//!
+//! Small and precious, so it has a file of its own (`control.db`), synced on every commit. Passwords are
+//! kept as argon2id; sessions and tokens are 256 random bits, of which only the BLAKE3 hash is kept: a
+//! slow hash adds nothing to a secret that can't be guessed, and would be paid on every request.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+
+use super::{StoreError, Tenant};
+
+/// What someone may do; each may do what those before it may, but for `Filter`, which is no person.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A plugin: fetches snapshots and sends events, nothing else.
+    Filter,
+    /// Sees queries, verdicts and counts.
+    Viewer,
+    /// Decides on names.
+    Vetter,
+    /// Reloads, manages users and tokens.
+    Admin,
+}
+
+impl Role {
+    /// The word in JSON and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Filter => "filter",
+            Role::Viewer => "viewer",
+            Role::Vetter => "vetter",
+            Role::Admin => "admin",
+        }
+    }
+
+    fn of(word: &str) -> Role {
+        [Role::Viewer, Role::Vetter, Role::Admin]
+            .into_iter()
+            .find(|role| role.as_str() == word)
+            .unwrap_or(Role::Filter)
+    }
+}
+
+/// Someone who is let in: by a session or by a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The user's name, or `token:LABEL`.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Whose rows they see.
+    pub tenant: Tenant,
+}
+
+/// A user's stored password and role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The user.
+    pub identity: Identity,
+    /// argon2id, PHC form.
+    pub password: String,
+}
+
+/// What a person decided on a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Allowed.
+    Benign,
+    /// Blocked.
+    Malicious,
+    /// Answered with the honeypot's address.
+    Honeypot,
+    /// An earlier decision is taken back.
+    None,
+}
+
+impl Decision {
+    /// The word in JSON and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Decision::Benign => "benign",
+            Decision::Malicious => "malicious",
+            Decision::Honeypot => "honeypot",
+            Decision::None => "none",
+        }
+    }
+
+    fn of(word: &str) -> Decision {
+        let all = [Decision::Benign, Decision::Malicious, Decision::Honeypot];
+        all.into_iter().find(|decision| decision.as_str() == word).unwrap_or(Decision::None)
+    }
+}
+
+/// How far a decision reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// The name and all below it.
+    #[default]
+    Suffix,
+    /// The name alone.
+    Exact,
+}
+
+/// A decision with its author.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VettedRow {
+    /// The name, lower case, no trailing dot.
+    pub name: String,
+    /// What was decided.
+    pub decision: Decision,
+    /// How far it reaches.
+    pub scope: Scope,
+    /// Who decided.
+    pub author: String,
+    /// When, milliseconds since 1970.
+    pub time_ms: u64,
+    /// The decision before it, for undo.
+    pub before: Decision,
+}
+
+/// One line of the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuditRow {
+    /// When, milliseconds since 1970.
+    pub time_ms: u64,
+    /// Who.
+    pub author: String,
+    /// What was done: `vet`, `login`, `token`, `user`, `reload`.
+    pub what: String,
+    /// To what.
+    pub detail: String,
+}
+
+/// Keeps the control plane's state.
+pub trait ControlStore: Send + Sync {
+    /// Adds a user, or changes the password and role of the one with this name.
+    fn set_user(&self, tenant: Tenant, name: &str, role: Role, password: &str) -> Result<(), StoreError>;
+    /// A user by name.
+    fn user(&self, name: &str) -> Result<Option<User>, StoreError>;
+    /// How many users there are.
+    fn user_count(&self) -> Result<u64, StoreError>;
+    /// Opens a session for a user, by the hash of its secret, until a time.
+    fn open_session(&self, hash: &[u8; 32], user: &str, until_ms: u64) -> Result<(), StoreError>;
+    /// Who a session belongs to, if it is still open.
+    fn session(&self, hash: &[u8; 32], now_ms: u64) -> Result<Option<Identity>, StoreError>;
+    /// Ends a session.
+    fn close_session(&self, hash: &[u8; 32]) -> Result<(), StoreError>;
+    /// Adds a token by the hash of its secret; one with the same label goes.
+    fn set_token(
+        &self,
+        tenant: Tenant,
+        hash: &[u8; 32],
+        label: &str,
+        role: Role,
+        now_ms: u64,
+    ) -> Result<(), StoreError>;
+    /// Who a token lets in.
+    fn token(&self, hash: &[u8; 32]) -> Result<Option<Identity>, StoreError>;
+    /// Stores a decision and its audit line; returns the row, or `None` if it took one back.
+    fn decide(&self, tenant: Tenant, row: &VettedRow) -> Result<Option<VettedRow>, StoreError>;
+    /// All decisions in force, newest first.
+    fn vetted(&self, tenant: Tenant) -> Result<Vec<VettedRow>, StoreError>;
+    /// Writes an audit line.
+    fn audit(&self, tenant: Tenant, row: &AuditRow) -> Result<(), StoreError>;
+    /// The newest audit lines.
+    fn audit_trail(&self, tenant: Tenant, limit: usize) -> Result<Vec<AuditRow>, StoreError>;
+    /// The next serial number: greater than any before, kept before it is returned.
+    fn next_serial(&self) -> Result<u64, StoreError>;
+}
+
+/// The control plane's state in a SQLite file.
+pub struct SqliteControl {
+    path: String,
+    connection: Mutex<Connection>,
+}
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS users (name TEXT PRIMARY KEY, tenant_id INTEGER NOT NULL, role TEXT NOT NULL, password TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sessions (hash BLOB PRIMARY KEY, user TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE, until_ms INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tokens (hash BLOB PRIMARY KEY, tenant_id INTEGER NOT NULL, label TEXT NOT NULL, role TEXT NOT NULL, created_ms INTEGER NOT NULL, UNIQUE (tenant_id, label)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS vetted (tenant_id INTEGER NOT NULL, name TEXT NOT NULL, decision TEXT NOT NULL, exact INTEGER NOT NULL,
+  author TEXT NOT NULL, time_ms INTEGER NOT NULL, before TEXT NOT NULL, PRIMARY KEY (tenant_id, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS audit (id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, time_ms INTEGER NOT NULL, author TEXT NOT NULL, what TEXT NOT NULL, detail TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS serials (name TEXT PRIMARY KEY, serial INTEGER NOT NULL);
+";
+
+impl SqliteControl {
+    /// Opens or makes the state at `path`, readable by its owner only.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let name = path.display().to_string();
+        let prepare = || {
+            let connection = Connection::open(path)?;
+            connection.busy_timeout(std::time::Duration::from_secs(10))?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.execute_batch(TABLES)?;
+            Ok(connection)
+        };
+        let connection = prepare().map_err(|source| StoreError::Sqlite { path: name.clone(), source })?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
+        }
+        Ok(Self { path: name, connection: Mutex::new(connection) })
+    }
+
+    fn with<T>(
+        &self,
+        run: impl FnOnce(&mut MutexGuard<'_, Connection>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        run(&mut connection).map_err(|source| StoreError::Sqlite { path: self.path.clone(), source })
+    }
+}
+
+impl ControlStore for SqliteControl {
+    fn set_user(&self, tenant: Tenant, name: &str, role: Role, password: &str) -> Result<(), StoreError> {
+        self.with(|connection| {
+            let transaction = connection.transaction()?;
+            transaction.execute("DELETE FROM sessions WHERE user = ?1", params![name])?;
+            transaction.execute(
+                "INSERT INTO users VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (name) DO UPDATE SET role = excluded.role, password = excluded.password",
+                params![name, tenant.0, role.as_str(), password],
+            )?;
+            transaction.commit()
+        })
+    }
+
+    fn user(&self, name: &str) -> Result<Option<User>, StoreError> {
+        let read = |row: &Row<'_>| Ok(User { identity: identity(row)?, password: row.get(3)? });
+        self.with(|connection| {
+            let sql = "SELECT name, role, tenant_id, password FROM users WHERE name = ?1";
+            connection.prepare_cached(sql)?.query_row(params![name], read).optional()
+        })
+    }
+
+    fn user_count(&self) -> Result<u64, StoreError> {
+        self.with(|connection| {
+            connection.query_row("SELECT count(*) FROM users", [], |row| row.get::<_, i64>(0))
+        })
+        .map(|count| count as u64)
+    }
+
+    fn open_session(&self, hash: &[u8; 32], user: &str, until_ms: u64) -> Result<(), StoreError> {
+        self.with(|connection| {
+            connection
+                .execute("INSERT INTO sessions VALUES (?1, ?2, ?3)", params![hash, user, until_ms as i64])
+        })?;
+        Ok(())
+    }
+
+    fn session(&self, hash: &[u8; 32], now_ms: u64) -> Result<Option<Identity>, StoreError> {
+        self.with(|connection| {
+            let sql = "SELECT u.name, u.role, u.tenant_id FROM sessions s JOIN users u ON u.name = s.user
+              WHERE s.hash = ?1 AND s.until_ms > ?2";
+            connection.prepare_cached(sql)?.query_row(params![hash, now_ms as i64], identity).optional()
+        })
+    }
+
+    fn close_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        self.with(|connection| connection.execute("DELETE FROM sessions WHERE hash = ?1", params![hash]))?;
+        Ok(())
+    }
+
+    fn set_token(
+        &self,
+        tenant: Tenant,
+        hash: &[u8; 32],
+        label: &str,
+        role: Role,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        self.with(|connection| {
+            connection.execute(
+                "INSERT OR REPLACE INTO tokens VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![hash, tenant.0, label, role.as_str(), now_ms as i64],
+            )
+        })?;
+        Ok(())
+    }
+
+    fn token(&self, hash: &[u8; 32]) -> Result<Option<Identity>, StoreError> {
+        self.with(|connection| {
+            let sql = "SELECT 'token:' || label, role, tenant_id FROM tokens WHERE hash = ?1";
+            connection.prepare_cached(sql)?.query_row(params![hash], identity).optional()
+        })
+    }
+
+    fn decide(&self, tenant: Tenant, row: &VettedRow) -> Result<Option<VettedRow>, StoreError> {
+        self.with(|connection| {
+            let transaction = connection.transaction()?;
+            let before: Option<String> = transaction
+                .query_row(
+                    "SELECT decision FROM vetted WHERE tenant_id = ?1 AND name = ?2",
+                    params![tenant.0, row.name],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            let row =
+                VettedRow { before: before.as_deref().map_or(Decision::None, Decision::of), ..row.clone() };
+            if row.decision == Decision::None {
+                let sql = "DELETE FROM vetted WHERE tenant_id = ?1 AND name = ?2";
+                transaction.execute(sql, params![tenant.0, row.name])?;
+            } else {
+                transaction.execute(
+                    "INSERT OR REPLACE INTO vetted VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    params![
+                        tenant.0,
+                        row.name,
+                        row.decision.as_str(),
+                        row.scope == Scope::Exact,
+                        row.author,
+                        row.time_ms as i64,
+                        row.before.as_str()
+                    ],
+                )?;
+            }
+            let detail = format!("{} {} (before: {})", row.name, row.decision.as_str(), row.before.as_str());
+            add_audit(&transaction, tenant, row.time_ms, &row.author, "vet", &detail)?;
+            transaction.commit()?;
+            Ok((row.decision != Decision::None).then_some(row))
+        })
+    }
+
+    fn vetted(&self, tenant: Tenant) -> Result<Vec<VettedRow>, StoreError> {
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT name, decision, exact, author, time_ms, before FROM vetted WHERE tenant_id = ?1 ORDER BY time_ms DESC, name",
+            )?;
+            let rows = statement.query_map(params![tenant.0], |row| {
+                Ok(VettedRow {
+                    name: row.get(0)?,
+                    decision: Decision::of(&row.get::<_, String>(1)?),
+                    scope: if row.get(2)? { Scope::Exact } else { Scope::Suffix },
+                    author: row.get(3)?,
+                    time_ms: row.get::<_, i64>(4)? as u64,
+                    before: Decision::of(&row.get::<_, String>(5)?),
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    fn audit(&self, tenant: Tenant, row: &AuditRow) -> Result<(), StoreError> {
+        self.with(|connection| {
+            add_audit(connection, tenant, row.time_ms, &row.author, &row.what, &row.detail)
+        })
+    }
+
+    fn audit_trail(&self, tenant: Tenant, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
+        self.with(|connection| {
+            let sql = "SELECT time_ms, author, what, detail FROM audit WHERE tenant_id = ?1 ORDER BY id DESC LIMIT ?2";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map(params![tenant.0, limit as i64], |row| {
+                Ok(AuditRow {
+                    time_ms: row.get::<_, i64>(0)? as u64,
+                    author: row.get(1)?,
+                    what: row.get(2)?,
+                    detail: row.get(3)?,
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    fn next_serial(&self) -> Result<u64, StoreError> {
+        self.with(|connection| {
+            connection.query_row(
+                "INSERT INTO serials VALUES ('snapshot', 1) ON CONFLICT (name) DO UPDATE SET serial = serial + 1 RETURNING serial",
+                [],
+                |row| row.get::<_, i64>(0),
+            )
+        })
+        .map(|serial| serial as u64)
+    }
+}
+
+fn identity(row: &Row<'_>) -> rusqlite::Result<Identity> {
+    Ok(Identity { name: row.get(0)?, role: Role::of(&row.get::<_, String>(1)?), tenant: Tenant(row.get(2)?) })
+}
+
+fn add_audit(
+    connection: &Connection,
+    tenant: Tenant,
+    time_ms: u64,
+    author: &str,
+    what: &str,
+    detail: &str,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO audit VALUES (NULL, ?1, ?2, ?3, ?4, ?5)";
+    connection.prepare_cached(sql)?.execute(params![tenant.0, time_ms as i64, author, what, detail])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open() -> (tempfile::TempDir, SqliteControl) {
+        let folder = tempfile::tempdir().unwrap();
+        let control = SqliteControl::open(&folder.path().join("control.db")).unwrap();
+        (folder, control)
+    }
+
+    #[test]
+    fn a_decision_remembers_the_one_before_it_and_leaves_an_audit_line() {
+        let (_folder, control) = open();
+        let row = |decision, time_ms| VettedRow {
+            name: "x.example".into(),
+            decision,
+            scope: Scope::Suffix,
+            author: "ana".into(),
+            time_ms,
+            before: Decision::None,
+        };
+        control.decide(Tenant::DEFAULT, &row(Decision::Malicious, 1)).unwrap();
+        let second = control.decide(Tenant::DEFAULT, &row(Decision::Benign, 2)).unwrap().unwrap();
+        assert_eq!(second.before, Decision::Malicious);
+        assert_eq!(control.vetted(Tenant::DEFAULT).unwrap(), [second]);
+        assert!(control.vetted(Tenant(2)).unwrap().is_empty(), "another tenant sees nothing");
+        assert!(control.decide(Tenant::DEFAULT, &row(Decision::None, 3)).unwrap().is_none());
+        assert!(control.vetted(Tenant::DEFAULT).unwrap().is_empty());
+        let trail = control.audit_trail(Tenant::DEFAULT, 10).unwrap();
+        assert_eq!(trail[0].detail, "x.example none (before: benign)");
+        assert_eq!(trail.len(), 3);
+    }
+
+    #[test]
+    fn serials_rise_across_restarts() {
+        let (folder, control) = open();
+        assert_eq!((control.next_serial().unwrap(), control.next_serial().unwrap()), (1, 2));
+        drop(control);
+        let again = SqliteControl::open(&folder.path().join("control.db")).unwrap();
+        assert_eq!(again.next_serial().unwrap(), 3);
+    }
+
+    #[test]
+    fn a_session_ends_by_time_by_logout_and_by_a_new_password() {
+        let (_folder, control) = open();
+        control.set_user(Tenant::DEFAULT, "ana", Role::Vetter, "phc").unwrap();
+        for hash in [[1; 32], [2; 32], [3; 32]] {
+            control.open_session(&hash, "ana", 100).unwrap();
+        }
+        assert_eq!(control.session(&[1; 32], 99).unwrap().unwrap().role, Role::Vetter);
+        assert_eq!(control.session(&[1; 32], 100).unwrap(), None);
+        control.close_session(&[2; 32]).unwrap();
+        assert_eq!(control.session(&[2; 32], 1).unwrap(), None);
+        control.set_user(Tenant::DEFAULT, "ana", Role::Viewer, "other").unwrap();
+        assert_eq!(control.session(&[3; 32], 1).unwrap(), None);
+    }
+}

@@ -1,0 +1,179 @@
+//! Where events and the control plane's state are kept.
+//!
+//! ```text
+//! POST /v1/events ─► bounded queue ─► writer thread ─► one transaction for all that waits ─► receipt
+//!                                          │                                              └► live tail
+//! API ◄── reader connections ◄── SQLite (WAL): dictionaries, events, roll-ups
+//! ```
+//!
+//! [`EventStore`] is what the API asks; [`sqlite::SqliteStore`] is the default. Every row has a tenant. The one
+//! surprise: an event's verdict is kept as a *shape* (its JSON with every number and the name taken out) and
+//! its arguments ([`codes`]), so a trace costs a few bytes and comes back byte for byte.
+//! [`control::ControlStore`] keeps users, tokens, decisions and the audit trail in a file of its own.
+
+pub mod codes;
+pub mod control;
+mod ranges;
+mod rollup;
+mod schema;
+mod search;
+pub mod sqlite;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use dnsvet_core::event::{Batch, Event};
+use serde::Serialize;
+use tokio::sync::{broadcast, oneshot};
+
+pub use search::{ActionFilter, Search};
+
+/// Whose rows. One installation has one tenant today; the column is there from the first row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tenant(pub i64);
+
+impl Tenant {
+    /// The tenant of an installation that knows no tenants.
+    pub const DEFAULT: Tenant = Tenant(1);
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite refused.
+    #[error("{path}: {source}; check that the disk has room and that the folder is writable")]
+    Sqlite {
+        /// The database file.
+        path: String,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The writer's queue is full: try again.
+    #[error("the store's queue is full; send the batch again in a second")]
+    Busy,
+    /// The writer has ended.
+    #[error("the store has shut down")]
+    Closed,
+    /// A stored verdict can't be read back.
+    #[error("event {0}: its stored verdict is damaged; restore the store from a backup")]
+    Damaged(i64),
+    /// A newer dnsvet wrote this file.
+    #[error("{path}: schema {found} is newer than this build's {known}; start the newer dnsvet")]
+    Newer {
+        /// The database file.
+        path: String,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Events that are new and committed.
+    pub stored: u64,
+    /// Events that were there already.
+    pub known: u64,
+}
+
+/// Comes once the batch is committed, or could not be.
+pub type Receipt = oneshot::Receiver<Result<Appended, StoreError>>;
+
+/// An event as it was stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// Its number in this store; newer ones are greater.
+    pub id: i64,
+    /// The filter that sent it.
+    pub source: String,
+    /// The event.
+    pub event: Event,
+}
+
+/// One page of a search, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The events.
+    pub items: Vec<Stored>,
+    /// Cursor of the next page; `None` on the last.
+    pub next: Option<i64>,
+}
+
+/// A name that no model could settle and nobody has decided.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pending {
+    /// The name.
+    pub name: String,
+    /// How often it was asked.
+    pub queries: u64,
+    /// How many clients asked.
+    pub clients: u64,
+    /// The last score, [0, 1].
+    pub score: Option<f64>,
+    /// First and last time, milliseconds since 1970.
+    pub first_ms: u64,
+    /// See `first_ms`.
+    pub last_ms: u64,
+    /// The last event, to open its trace.
+    pub last_id: i64,
+}
+
+/// Counts for the overview, from roll-ups.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Overview {
+    /// Start of the time covered, milliseconds since 1970.
+    pub since_ms: u64,
+    /// All questions.
+    pub queries: u64,
+    /// Questions that the filter answered itself.
+    pub blocked: u64,
+    /// Queries by action.
+    pub actions: Vec<(String, u64)>,
+    /// Blocked queries by deciding reason.
+    pub reasons: Vec<(String, u64)>,
+    /// Seconds of one bucket of `series`.
+    pub bucket_s: u64,
+    /// Buckets: start (milliseconds), allowed, not confident, blocked.
+    pub series: Vec<(u64, u64, u64, u64)>,
+    /// Most blocked names.
+    pub blocked_names: Vec<(String, u64)>,
+    /// Busiest clients.
+    pub clients: Vec<(String, u64)>,
+    /// Events that filters dropped because their spool was full.
+    pub dropped: u64,
+    /// Filters: source, events, last time (milliseconds).
+    pub sources: Vec<(String, u64, u64)>,
+}
+
+/// Keeps events and finds them again.
+pub trait EventStore: Send + Sync {
+    /// Takes a batch; the receipt comes when it is committed. An event that is there already (same source
+    /// and number) is not stored twice.
+    fn append(&self, tenant: Tenant, batch: Batch) -> Result<Receipt, StoreError>;
+
+    /// One page of events, newest first.
+    fn search(&self, tenant: Tenant, search: &Search) -> Result<Page, StoreError>;
+
+    /// One event.
+    fn event(&self, tenant: Tenant, id: i64) -> Result<Option<Stored>, StoreError>;
+
+    /// Names that wait for a decision, most asked first.
+    fn pending(&self, tenant: Tenant, limit: usize) -> Result<Vec<Pending>, StoreError>;
+
+    /// Counts since a time (milliseconds since 1970).
+    fn overview(&self, tenant: Tenant, since_ms: u64, now_ms: u64) -> Result<Overview, StoreError>;
+
+    /// Events as they are committed; a slow reader loses the oldest.
+    fn subscribe(&self) -> broadcast::Receiver<(Tenant, Arc<Stored>)>;
+}
+
+/// Wall clock, milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests;

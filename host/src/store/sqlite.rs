@@ -1,0 +1,477 @@
+//! The default store: one SQLite file in WAL mode, one writer thread, readers beside it.
+//!
+//! The writer takes all batches that wait, up to a bound, into one transaction; a batch's receipt comes after
+//! the commit (which syncs to disk), so what a filter was told is stored survives a crash.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dnsvet_core::event::{Batch, Event};
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::{broadcast, oneshot};
+
+use super::codes::{action_code, reason_code, split};
+use super::ranges::Ranges;
+use super::rollup::{Counted, LEVELS, Sums};
+use super::search::{self, Search};
+use super::{
+    Appended, EventStore, Overview, Page, Pending, Receipt, StoreError, Stored, Tenant, now_ms, schema,
+};
+use crate::config::{ClientAddresses, Retention};
+
+/// Batches that may wait for the writer.
+const QUEUE_BATCHES: usize = 256;
+/// Events in one transaction, about.
+const TRANSACTION_EVENTS: usize = 20_000;
+/// Entries of each of the writer's look-aside maps.
+const CACHE_ENTRIES: usize = 200_000;
+/// Events that the live tail may lag behind.
+const TAIL_EVENTS: usize = 4_096;
+/// Between two looks at retention.
+const RETENTION_EVERY: Duration = Duration::from_secs(60);
+/// Events removed in one transaction of retention.
+const RETENTION_STEP: i64 = 5_000;
+
+type Job = (Tenant, Batch, oneshot::Sender<Result<Appended, StoreError>>);
+
+/// An event store in a SQLite file.
+pub struct SqliteStore {
+    path: PathBuf,
+    jobs: Option<SyncSender<Job>>,
+    writer: Option<std::thread::JoinHandle<()>>,
+    readers: Mutex<Vec<Connection>>,
+    tail: broadcast::Sender<(Tenant, Arc<Stored>)>,
+}
+
+impl SqliteStore {
+    /// Opens or makes the store at `path` and starts its writer.
+    pub fn open(path: &Path, retention: Retention, addresses: ClientAddresses) -> Result<Self, StoreError> {
+        let connection = schema::open(path)?;
+        let (jobs, queue) = sync_channel(QUEUE_BATCHES);
+        let (tail, _) = broadcast::channel(TAIL_EVENTS);
+        let mut writer = Writer {
+            path: path.to_owned(),
+            connection,
+            tail: tail.clone(),
+            retention,
+            addresses,
+            dictionaries: Dictionaries::default(),
+        };
+        let writer = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || writer.run(&queue))
+            .map_err(|_| StoreError::Closed)?;
+        let readers = Mutex::new(Vec::new());
+        Ok(Self { path: path.to_owned(), jobs: Some(jobs), writer: Some(writer), readers, tail })
+    }
+
+    /// Runs `read` on a reader connection of the pool.
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let failed = |source| StoreError::Sqlite { path: self.path.display().to_string(), source };
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => schema::open_reader(&self.path).map_err(failed)?,
+        };
+        let result = read(&connection).map_err(failed);
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        result
+    }
+}
+
+impl Drop for SqliteStore {
+    /// Commits what waits.
+    fn drop(&mut self) {
+        self.jobs.take();
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+impl EventStore for SqliteStore {
+    fn append(&self, tenant: Tenant, batch: Batch) -> Result<Receipt, StoreError> {
+        let (done, receipt) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
+        jobs.try_send((tenant, batch, done)).map_err(|refused| match refused {
+            TrySendError::Full(_) => StoreError::Busy,
+            TrySendError::Disconnected(_) => StoreError::Closed,
+        })?;
+        Ok(receipt)
+    }
+
+    fn search(&self, tenant: Tenant, search: &Search) -> Result<Page, StoreError> {
+        self.read(|connection| search::page(connection, tenant, search))?
+    }
+
+    fn event(&self, tenant: Tenant, id: i64) -> Result<Option<Stored>, StoreError> {
+        self.read(|connection| search::event(connection, tenant, id))?
+    }
+
+    fn pending(&self, tenant: Tenant, limit: usize) -> Result<Vec<Pending>, StoreError> {
+        self.read(|connection| search::pending(connection, tenant, limit))?
+    }
+
+    fn overview(&self, tenant: Tenant, since_ms: u64, now_ms: u64) -> Result<Overview, StoreError> {
+        self.read(|connection| search::overview(connection, tenant, since_ms, now_ms))
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<(Tenant, Arc<Stored>)> {
+        self.tail.subscribe()
+    }
+}
+
+/// The one thread that writes.
+pub(super) struct Writer {
+    path: PathBuf,
+    connection: Connection,
+    tail: broadcast::Sender<(Tenant, Arc<Stored>)>,
+    retention: Retention,
+    addresses: ClientAddresses,
+    dictionaries: Dictionaries,
+}
+
+impl Writer {
+    #[cfg(test)]
+    pub(super) fn for_test(path: &Path, retention: Retention) -> Self {
+        let (path, connection) = (path.to_owned(), schema::open(path).unwrap());
+        let (tail, addresses) = (broadcast::channel(1).0, ClientAddresses::Truncate);
+        Self { path, connection, tail, retention, addresses, dictionaries: Dictionaries::default() }
+    }
+
+    fn run(&mut self, queue: &Receiver<Job>) {
+        let mut looked = std::time::Instant::now();
+        loop {
+            match queue.recv_timeout(RETENTION_EVERY) {
+                Ok(first) => self.write(first, queue),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if looked.elapsed() >= RETENTION_EVERY {
+                looked = std::time::Instant::now();
+                if let Err(error) = self.retain(now_ms()) {
+                    tracing::warn!(%error, path = %self.path.display(), "retention failed; tried again in a minute");
+                }
+            }
+        }
+    }
+
+    /// One transaction of `first` and what else waits.
+    fn write(&mut self, first: Job, queue: &Receiver<Job>) {
+        let mut events = first.1.events.len();
+        let mut jobs = vec![first];
+        while events < TRANSACTION_EVENTS {
+            let Ok(job) = queue.try_recv() else { break };
+            events += job.1.events.len();
+            jobs.push(job);
+        }
+        let (batches, receipts): (Vec<(Tenant, Batch)>, Vec<_>) =
+            jobs.into_iter().map(|(tenant, batch, receipt)| ((tenant, batch), receipt)).unzip();
+        let live = self.tail.receiver_count() > 0;
+        match self.commit(batches, live) {
+            Ok(Committed { results, stored }) => {
+                for (receipt, result) in receipts.into_iter().zip(results) {
+                    let _ = receipt.send(Ok(result));
+                }
+                for (tenant, stored) in stored {
+                    let _ = self.tail.send((tenant, Arc::new(stored)));
+                }
+            }
+            Err(source) => {
+                // The ids that this transaction handed out are gone with it.
+                self.dictionaries = Dictionaries::default();
+                let said = source.to_string();
+                tracing::error!(error = %said, path = %self.path.display(), "events not stored; filters send them again");
+                for receipt in receipts {
+                    let path = self.path.display().to_string();
+                    let again = rusqlite::Error::ToSqlConversionFailure(said.clone().into());
+                    let _ = receipt.send(Err(StoreError::Sqlite { path, source: again }));
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, batches: Vec<(Tenant, Batch)>, live: bool) -> rusqlite::Result<Committed> {
+        let transaction = self.connection.transaction()?;
+        let mut sums = Sums::default();
+        let mut committed = Committed::default();
+        for (tenant, batch) in batches {
+            let mut appended = Appended { stored: 0, known: 0 };
+            let (source_id, mut received) = source(&transaction, tenant, &batch.source)?;
+            let mut last_ms = 0;
+            for mut event in batch.events {
+                last_ms = last_ms.max(event.time_ms);
+                if !received.insert(event.seq) {
+                    appended.known += 1;
+                    continue;
+                }
+                event.client = address(&event.client, self.addresses);
+                let id = insert(&transaction, &mut self.dictionaries, tenant, source_id, &event, &mut sums)?;
+                appended.stored += 1;
+                if live {
+                    committed.stored.push((tenant, Stored { id, source: batch.source.clone(), event }));
+                }
+            }
+            transaction
+                .prepare_cached(
+                    "UPDATE sources SET received = ?2, events = events + ?3, dropped = max(dropped, ?4),
+                       last_ms = max(last_ms, ?5) WHERE id = ?1",
+                )?
+                .execute(params![
+                    source_id,
+                    received.encode(),
+                    appended.stored as i64,
+                    batch.dropped as i64,
+                    last_ms as i64
+                ])?;
+            committed.results.push(appended);
+        }
+        sums.write(&transaction)?;
+        transaction.commit()?;
+        self.dictionaries.shrink();
+        Ok(committed)
+    }
+
+    /// Removes what is too old or too much, in small steps.
+    pub(super) fn retain(&mut self, now_ms: u64) -> rusqlite::Result<()> {
+        let mut removed = 0;
+        let raw_from = now_ms.saturating_sub(u64::from(self.retention.raw_days) * 86_400_000) as i64;
+        loop {
+            let step = self.connection.execute(
+                "DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?1) AND time_ms < ?2",
+                params![RETENTION_STEP, raw_from],
+            )?;
+            removed += step;
+            if step < RETENTION_STEP as usize {
+                break;
+            }
+        }
+        while self.retention.store_bytes > 0 && self.used_bytes()? > self.retention.store_bytes {
+            let step = self.connection.execute(
+                "DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?1)",
+                params![RETENTION_STEP],
+            )?;
+            // Names that only roll-ups remember take room too: without raw events the oldest day of those goes.
+            if step == 0 && !self.drop_oldest_day()? {
+                break;
+            }
+            removed += step;
+            self.sweep()?;
+        }
+        let rollup_from =
+            (now_ms / 1000).saturating_sub(u64::from(self.retention.rollup_days) * 86_400) as i64;
+        for table in ["rollup_verdicts", "rollup_names", "rollup_clients"] {
+            // Fine levels go with the raw events, days stay.
+            for (level, seconds) in LEVELS.into_iter().enumerate() {
+                let from =
+                    if seconds < 86_400 { rollup_from.max(raw_from / 1000 - 86_400) } else { rollup_from };
+                let sql = format!("DELETE FROM {table} WHERE tenant_id >= 0 AND level = ?1 AND start_s < ?2");
+                self.connection.execute(&sql, params![level as i64, from])?;
+            }
+        }
+        if removed > 0 {
+            self.sweep()?;
+            tracing::info!(events = removed, "retention removed old events");
+        }
+        Ok(())
+    }
+
+    /// Removes the oldest day of names' and clients' roll-ups; false if there is none.
+    fn drop_oldest_day(&mut self) -> rusqlite::Result<bool> {
+        let sql = "SELECT min(start_s) FROM rollup_names";
+        let oldest: Option<i64> = self.connection.query_row(sql, [], |row| row.get(0))?;
+        let Some(oldest) = oldest else { return Ok(false) };
+        for table in ["rollup_names", "rollup_clients"] {
+            let sql = format!("DELETE FROM {table} WHERE start_s < ?1");
+            self.connection.execute(&sql, params![oldest + 86_400])?;
+        }
+        Ok(true)
+    }
+
+    /// Removes dictionary entries that nothing refers to, and gives the pages back.
+    fn sweep(&mut self) -> rusqlite::Result<()> {
+        self.dictionaries = Dictionaries::default();
+        let transaction = self.connection.transaction()?;
+        transaction.execute_batch(
+            "DELETE FROM verdicts WHERE id NOT IN (SELECT verdict_id FROM events);
+             CREATE TEMP TABLE gone AS SELECT id, name FROM names
+               WHERE id NOT IN (SELECT name_id FROM events) AND id NOT IN (SELECT name_id FROM rollup_names);
+             INSERT INTO names_fts (names_fts, rowid, name) SELECT 'delete', id, name FROM gone;
+             DELETE FROM names WHERE id IN (SELECT id FROM gone);
+             DROP TABLE gone;
+             DELETE FROM clients WHERE id NOT IN (SELECT client_id FROM events)
+               AND id NOT IN (SELECT client_id FROM rollup_clients);
+             DELETE FROM texts WHERE id NOT IN (SELECT shape_id FROM verdicts)
+               AND id NOT IN (SELECT snapshot_id FROM verdicts) AND id NOT IN (SELECT door_id FROM events);",
+        )?;
+        transaction.commit()?;
+        let mut vacuum = self.connection.prepare("PRAGMA incremental_vacuum")?;
+        let mut rows = vacuum.query([])?;
+        while rows.next()?.is_some() {}
+        Ok(())
+    }
+
+    /// Bytes in use, free pages left out.
+    fn used_bytes(&self) -> rusqlite::Result<u64> {
+        let read = |name| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        Ok(((read("page_count")? - read("freelist_count")?) * read("page_size")?) as u64)
+    }
+}
+
+/// What one transaction did: a result for each batch, and the events for the live tail.
+#[derive(Default)]
+struct Committed {
+    results: Vec<Appended>,
+    stored: Vec<(Tenant, Stored)>,
+}
+
+/// An address as it is stored: private ones whole, public ones cut unless the configuration says otherwise.
+fn address(client: &str, addresses: ClientAddresses) -> String {
+    let Ok(address) = client.parse::<IpAddr>() else { return client.to_owned() };
+    let keep = match address {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
+        IpAddr::V6(v6) => {
+            v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified()
+        }
+    };
+    if keep || addresses == ClientAddresses::Plain {
+        return address.to_string();
+    }
+    let prefix = if address.is_ipv4() { 24 } else { 56 };
+    ipnet::IpNet::new(address, prefix)
+        .map_or_else(|_| client.to_owned(), |net| net.trunc().addr().to_string())
+}
+
+/// Ids that the writer knows without asking the file.
+#[derive(Default)]
+struct Dictionaries {
+    names: HashMap<(i64, String), i64>,
+    clients: HashMap<(i64, String), i64>,
+    texts: HashMap<(i64, String), i64>,
+    verdicts: HashMap<(i64, i64, i64, String), i64>,
+}
+
+impl Dictionaries {
+    fn shrink(&mut self) {
+        if self.names.len() > CACHE_ENTRIES {
+            self.names.clear();
+        }
+        if self.clients.len() > CACHE_ENTRIES {
+            self.clients.clear();
+        }
+        if self.texts.len() > CACHE_ENTRIES {
+            self.texts.clear();
+        }
+        if self.verdicts.len() > CACHE_ENTRIES {
+            self.verdicts.clear();
+        }
+    }
+}
+
+fn source(connection: &Connection, tenant: Tenant, source: &str) -> rusqlite::Result<(i64, Ranges)> {
+    let found = connection
+        .prepare_cached("SELECT id, received FROM sources WHERE tenant_id = ?1 AND source = ?2")?
+        .query_row(params![tenant.0, source], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))
+        .optional()?;
+    if let Some((id, received)) = found {
+        return Ok((id, Ranges::decode(&received)));
+    }
+    connection
+        .execute("INSERT INTO sources VALUES (NULL, ?1, ?2, '', 0, 0, 0)", params![tenant.0, source])?;
+    Ok((connection.last_insert_rowid(), Ranges::default()))
+}
+
+/// Looks an entry of a dictionary table up, or adds it; true if it was added.
+fn entry(
+    connection: &Connection,
+    cache: &mut HashMap<(i64, String), i64>,
+    (table, column): (&str, &str),
+    tenant: Tenant,
+    text: &str,
+) -> rusqlite::Result<(i64, bool)> {
+    let key = (tenant.0, text.to_owned());
+    if let Some(id) = cache.get(&key) {
+        return Ok((*id, false));
+    }
+    let found = connection
+        .prepare_cached(&format!("SELECT id FROM {table} WHERE tenant_id = ?1 AND {column} = ?2"))?
+        .query_row(params![tenant.0, text], |row| row.get(0))
+        .optional()?;
+    let (id, new) = match found {
+        Some(id) => (id, false),
+        None => {
+            connection
+                .prepare_cached(&format!("INSERT INTO {table} (tenant_id, {column}) VALUES (?1, ?2)"))?
+                .execute(params![tenant.0, text])?;
+            (connection.last_insert_rowid(), true)
+        }
+    };
+    cache.insert(key, id);
+    Ok((id, new))
+}
+
+fn insert(
+    connection: &Connection,
+    dictionaries: &mut Dictionaries,
+    tenant: Tenant,
+    source_id: i64,
+    event: &Event,
+    sums: &mut Sums,
+) -> rusqlite::Result<i64> {
+    let (name_id, new) = entry(connection, &mut dictionaries.names, ("names", "name"), tenant, &event.name)?;
+    if new {
+        connection
+            .prepare_cached("INSERT INTO names_fts (rowid, name) VALUES (?1, ?2)")?
+            .execute(params![name_id, event.name])?;
+    }
+    let (client_id, _) =
+        entry(connection, &mut dictionaries.clients, ("clients", "address"), tenant, &event.client)?;
+    let text = ("texts", "text");
+    let (door_id, _) = entry(connection, &mut dictionaries.texts, text, tenant, &event.door)?;
+    let (snapshot_id, _) = entry(connection, &mut dictionaries.texts, text, tenant, &event.verdict.snapshot)?;
+    let mut verdict = event.verdict.clone();
+    verdict.snapshot.clear();
+    let json =
+        serde_json::to_string(&verdict).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+    let (shape, arguments) = split(&json, &event.name);
+    let (shape_id, _) = entry(connection, &mut dictionaries.texts, text, tenant, &shape)?;
+    let key = (tenant.0, shape_id, snapshot_id, arguments);
+    let verdict_id = match dictionaries.verdicts.get(&key) {
+        Some(id) => *id,
+        None => {
+            connection
+                .prepare_cached("INSERT INTO verdicts VALUES (NULL, ?1, ?2, ?3, ?4)")?
+                .execute(params![tenant.0, shape_id, snapshot_id, key.3])?;
+            let id = connection.last_insert_rowid();
+            dictionaries.verdicts.insert(key, id);
+            id
+        }
+    };
+    let (action, reason) = (action_code(event.action()), reason_code(event.reason()));
+    connection
+        .prepare_cached(
+            "INSERT INTO events VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .execute(params![
+            tenant.0,
+            source_id,
+            event.seq as i64,
+            event.time_ms as i64,
+            name_id,
+            client_id,
+            event.qtype,
+            door_id,
+            action,
+            reason,
+            event.not_confident,
+            event.took_us as i64,
+            verdict_id
+        ])?;
+    let id = connection.last_insert_rowid();
+    sums.add(tenant, Counted { time_ms: event.time_ms, action, reason, name_id, client_id });
+    Ok(id)
+}
