@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 
 use super::container::{self, Kind, Stamp};
 use super::hash::Hasher;
 use super::map::{self, Member, NameMap, Row};
 use super::vetted::{self, MOST_VETTED};
-use super::{Decision, ListInfo, Role, Vetted};
+use super::{ListInfo, Role, Vetted};
 use crate::name::{Name, NameError};
 use crate::policy::Policy;
 
@@ -57,8 +58,9 @@ pub struct Builder {
     entries: Vec<Stored>,
     vetted: Vec<Vetted>,
     policy: Policy,
-    brands: Vec<u8>,
-    small_model: Option<Vec<u8>>,
+    brands: Bytes,
+    small_model: Option<Bytes>,
+    maps: Option<Maps>,
 }
 
 /// An entry: where its name lies in the text, and its list and scope.
@@ -83,9 +85,17 @@ impl Builder {
             entries: Vec::new(),
             vetted: Vec::new(),
             policy: Policy::default(),
-            brands: Vec::new(),
+            brands: Bytes::new(),
             small_model: None,
+            maps: None,
         }
+    }
+
+    /// Sets the serial of the next snapshot. A builder may build again and again: what did not change since the
+    /// last time, the maps above all, is not computed again.
+    pub fn serial(&mut self, serial: u64) -> &mut Self {
+        self.serial = serial;
+        self
     }
 
     /// When it is built, and when it should be replaced (0: never), milliseconds since 1970.
@@ -97,6 +107,7 @@ impl Builder {
     /// Adds a list and returns its index. `licence` is an SPDX expression, empty if not known.
     pub fn list(&mut self, name: &str, role: Role, licence: &str) -> u16 {
         let index = self.lists.len();
+        self.maps = None;
         self.lists.push(ListInfo { name: name.to_owned(), role, licence: licence.to_owned(), entries: 0 });
         u16::try_from(index).unwrap_or(u16::MAX)
     }
@@ -105,6 +116,7 @@ impl Builder {
     pub fn add(&mut self, list: u16, name: &Name, exact: bool) -> &mut Self {
         let (from, text) = (self.text.len(), name.as_str());
         if let (Ok(len @ 1..), true) = (u16::try_from(text.len()), usize::from(list) < self.lists.len()) {
+            self.maps = None;
             self.text.push_str(text);
             self.entries.push(Stored { from, len, member: Member::new(list, exact) });
         }
@@ -117,6 +129,12 @@ impl Builder {
         self
     }
 
+    /// Replaces all decisions.
+    pub fn vetted(&mut self, vetted: Vec<Vetted>) -> &mut Self {
+        self.vetted = vetted;
+        self
+    }
+
     /// Sets the policy.
     pub fn policy(&mut self, policy: Policy) -> &mut Self {
         self.policy = policy;
@@ -124,19 +142,19 @@ impl Builder {
     }
 
     /// Sets the brands section.
-    pub fn brands(&mut self, bytes: impl Into<Vec<u8>>) -> &mut Self {
+    pub fn brands(&mut self, bytes: impl Into<Bytes>) -> &mut Self {
         self.brands = bytes.into();
         self
     }
 
     /// Sets the small model's artifact.
-    pub fn small_model(&mut self, bytes: impl Into<Vec<u8>>) -> &mut Self {
+    pub fn small_model(&mut self, bytes: impl Into<Bytes>) -> &mut Self {
         self.small_model = Some(bytes.into());
         self
     }
 
     /// Builds the snapshot, signed by `key` if there is one.
-    pub fn build(&self, key: Option<&SigningKey>) -> Result<Vec<u8>, BuildError> {
+    pub fn build(&mut self, key: Option<&SigningKey>) -> Result<Vec<u8>, BuildError> {
         if self.lists.len() > MOST_LISTS {
             return Err(BuildError::TooManyLists(self.lists.len()));
         }
@@ -144,27 +162,37 @@ impl Builder {
             return Err(BuildError::TooManyVetted(self.vetted.len()));
         }
         let vetted = self.vetted.iter().map(named).collect::<Result<Vec<_>, _>>()?;
-        let maps = (0..MOST_KEYS).find_map(|attempt| self.maps(&self.hash_key(attempt), &vetted));
-        let maps = maps.ok_or(BuildError::NoKey)?;
+        let kept =
+            self.maps.take().filter(|maps| vetted.iter().all(|(name, _)| maps.is_true_to(name.as_str())));
+        let maps = match kept {
+            Some(maps) => maps,
+            None => {
+                let mut drawn = (0..MOST_KEYS).filter_map(|attempt| self.maps(&self.hash_key(attempt)));
+                let fits = |maps: &Maps| vetted.iter().all(|(name, _)| maps.is_true_to(name.as_str()));
+                drawn.find(fits).ok_or(BuildError::NoKey)?
+            }
+        };
         let mut lists = self.lists.clone();
         for (info, entries) in lists.iter_mut().zip(&maps.entries) {
             info.entries = *entries;
         }
         let mut sections = vec![
-            (Kind::Lists, vec![serde_json::to_vec(&lists)?]),
-            (Kind::Policy, vec![serde_json::to_vec(&self.policy)?]),
-            (Kind::Vetted, vec![vetted::build(&maps.hasher, &vetted)]),
+            (Kind::Lists, vec![Bytes::from(serde_json::to_vec(&lists)?)]),
+            (Kind::Policy, vec![serde_json::to_vec(&self.policy)?.into()]),
+            (Kind::Vetted, vec![vetted::build(&maps.hasher, &vetted).into()]),
         ];
         if !self.brands.is_empty() {
             sections.push((Kind::Brands, vec![self.brands.clone()]));
         }
-        sections.push((Kind::NameMap, maps.names));
-        sections.push((Kind::Popular, maps.popular));
+        sections.push((Kind::NameMap, maps.names.clone()));
+        sections.push((Kind::Popular, maps.popular.clone()));
         if let Some(model) = &self.small_model {
             sections.push((Kind::SmallModel, vec![model.clone()]));
         }
         let stamp = Stamp { serial: self.serial, made_ms: self.made_ms, expires_ms: self.expires_ms };
-        container::encode(&stamp, &sections, key).ok_or(BuildError::TooLarge)
+        let file = container::encode(&stamp, &sections, key).ok_or(BuildError::TooLarge);
+        self.maps = Some(maps);
+        file
     }
 
     fn hash_key(&self, attempt: u32) -> [u8; 16] {
@@ -184,33 +212,22 @@ impl Builder {
     }
 
     /// Both maps under one key; `None` if the key makes two names collide, or a protected name match falsely.
-    fn maps(&self, key: &[u8; 16], vetted: &[(Name, Vetted)]) -> Option<Maps> {
+    fn maps(&self, key: &[u8; 16]) -> Option<Maps> {
         let hasher = Hasher::new(key);
         let is_popular = |entry: &&Stored| self.role_of(entry.member) == Some(Role::Popular);
-        let mut counts = vec![0; self.lists.len()];
-        let names =
-            self.rows(&hasher, self.entries.iter().filter(|entry| !is_popular(entry)), &mut counts)?;
-        let popular = self.rows(&hasher, self.entries.iter().filter(is_popular), &mut counts)?;
-
-        let pieces = map::build(key, names.single_label, &names.rows, &names.sets)?;
-        let opened = NameMap::open(&pieces.iter().map(|p| p.clone().into()).collect::<Vec<_>>()).ok()?;
-        let protected_roles = [Role::Allow, Role::Popular].map(Some);
-        let protected =
-            self.entries.iter().filter(|entry| protected_roles.contains(&self.role_of(entry.member)));
-        let benign = vetted.iter().filter(|(_, vetted)| vetted.decision == Decision::Benign);
-        let texts = protected.map(|entry| self.text_of(entry)).chain(benign.map(|(name, _)| name.as_str()));
-        for text in texts {
-            let mut false_match = false;
-            hasher.suffixes(text, false, |hash, _| {
-                false_match |= opened.get(hash).is_some()
-                    && names.rows.binary_search_by_key(&hash, |row| row.hash).is_err();
-            });
-            if false_match {
-                return None;
-            }
-        }
+        let mut entries = vec![0; self.lists.len()];
+        let rows =
+            self.rows(&hasher, self.entries.iter().filter(|entry| !is_popular(entry)), &mut entries)?;
+        let popular = self.rows(&hasher, self.entries.iter().filter(is_popular), &mut entries)?;
+        let names = map::build(key, rows.single_label, &rows.rows, &rows.sets)?;
         let popular = map::build(key, popular.single_label, &popular.rows, &popular.sets)?;
-        Some(Maps { hasher, names: pieces, popular, entries: counts })
+        let opened = NameMap::open(&names).ok()?;
+        let hashes = rows.rows.iter().map(|row| row.hash).collect();
+        let maps = Maps { hasher, names, popular, opened, hashes, entries };
+        let protected =
+            |entry: &&Stored| matches!(self.role_of(entry.member), Some(Role::Allow | Role::Popular));
+        let mut texts = self.entries.iter().filter(protected).map(|entry| self.text_of(entry));
+        texts.all(|text| maps.is_true_to(text)).then_some(maps)
     }
 
     /// Sorted rows and list sets of some entries; `None` if two names share a hash. Counts distinct entries by list.
@@ -259,11 +276,28 @@ impl Builder {
     }
 }
 
+/// Both maps, built, with what is needed to tell a true match from a false one.
+#[derive(Debug)]
 struct Maps {
     hasher: Hasher,
-    names: Vec<Vec<u8>>,
-    popular: Vec<Vec<u8>>,
+    names: Vec<Bytes>,
+    popular: Vec<Bytes>,
+    opened: NameMap,
+    /// Every hash that the name map holds, sorted.
+    hashes: Vec<u64>,
+    /// Distinct entries of each list.
     entries: Vec<u64>,
+}
+
+impl Maps {
+    /// Whether no suffix of a name matches falsely.
+    fn is_true_to(&self, text: &str) -> bool {
+        let mut is_true = true;
+        self.hasher.suffixes(text, false, |hash, _| {
+            is_true &= self.opened.get(hash).is_none() || self.hashes.binary_search(&hash).is_ok();
+        });
+        is_true
+    }
 }
 
 struct Rows {

@@ -136,6 +136,8 @@ pub(super) struct Manifest {
     pub made_ms: u64,
     pub expires_ms: u64,
     pub pieces: Vec<Piece>,
+    /// Bytes of header and manifest.
+    pub head: u64,
     /// Length of the whole snapshot, bytes.
     pub total: u64,
 }
@@ -215,7 +217,7 @@ impl Manifest {
             return Some(Err(SnapshotError::Manifest("it has bytes left over")));
         }
         let id = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Some(Ok(Self { id, minor, serial, made_ms, expires_ms, pieces, total: end }))
+        Some(Ok(Self { id, minor, serial, made_ms, expires_ms, pieces, head: head as u64, total: end }))
     }
 
     /// Cuts a whole snapshot into its pieces, each chunk checked, without copying.
@@ -287,7 +289,7 @@ pub(super) struct Stamp {
 /// Puts a snapshot together. `None` if a piece is 4 GiB or more or there are too many.
 pub(super) fn encode(
     stamp: &Stamp,
-    sections: &[(Kind, Vec<Vec<u8>>)],
+    sections: &[(Kind, Vec<Bytes>)],
     key: Option<&SigningKey>,
 ) -> Option<Vec<u8>> {
     let sections: Vec<Section> =
@@ -295,7 +297,7 @@ pub(super) fn encode(
     encode_coded(FORMAT, stamp, &sections, key)
 }
 
-type Section<'a> = (u16, bool, &'a [Vec<u8>]);
+type Section<'a> = (u16, bool, &'a [Bytes]);
 
 fn encode_coded(
     version: (u16, u16),
@@ -345,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_manifest_says_where_each_piece_lies() {
-        let pieces = vec![vec![1u8; 3], vec![2u8; CHUNK_BYTES + 1]];
+        let pieces = vec![Bytes::from(vec![1u8; 3]), vec![2u8; CHUNK_BYTES + 1].into()];
         let file = encode(&stamp(), &[(Kind::NameMap, pieces)], None).unwrap();
         let manifest = decode(&file, &[]).unwrap();
         assert_eq!((manifest.serial, manifest.made_ms, manifest.expires_ms), (7, 1, 2));
@@ -374,7 +376,7 @@ mod tests {
 
     #[test]
     fn an_unknown_section_is_skipped_if_optional_and_refused_if_required() {
-        let body = [vec![9u8; 5]];
+        let body = [Bytes::from(vec![9u8; 5])];
         let file = |required| encode_coded(FORMAT, &stamp(), &[(900, required, &body)], None).unwrap();
         assert_eq!(decode(&file(false), &[]).unwrap().pieces.len(), 1);
         assert_eq!(decode(&file(true), &[]), Err(SnapshotError::UnknownSection(900)));

@@ -176,11 +176,11 @@ pub(super) fn build(
     single_label: bool,
     rows: &[Row],
     sets: &[Vec<Member>],
-) -> Option<Vec<Vec<u8>>> {
+) -> Option<Vec<Bytes>> {
     let shards = rows.len().div_ceil(SHARD_NAMES);
     let mut header = Writer::default();
     header.bytes(key).u32(if single_label { SINGLE_LABEL } else { 0 }).u64(rows.len() as u64);
-    let mut pieces = vec![Vec::new(), set_table(rows, sets)];
+    let mut pieces = vec![Bytes::new(), set_table(rows, sets).into()];
     let mut rest = rows;
     for shard in 0..shards {
         let here = rest.partition_point(|row| shard_of(row.hash, shards) <= shard);
@@ -191,10 +191,10 @@ pub(super) fn build(
         let salt = key.iter().fold(shard as u64, |salt, &byte| fuse::mix(salt ^ u64::from(byte)));
         let (shape, planes) = fuse::build(&keys, salt)?;
         header.u64(shape.seed).u32(shape.starts).u32(shape.mask);
-        pieces.push(planes);
+        pieces.push(planes.into());
     }
     if let Some(first) = pieces.first_mut() {
-        *first = header.finish();
+        *first = header.finish().into();
     }
     Some(pieces)
 }

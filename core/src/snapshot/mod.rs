@@ -23,6 +23,7 @@ mod range;
 mod vetted;
 mod wire;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,7 +34,7 @@ pub use self::builder::{BuildError, Builder};
 pub use self::container::{CHUNK_BYTES, FORMAT};
 pub use self::error::SnapshotError;
 pub use self::feed::{Feed, FeedConfig, FeedStep};
-pub use self::range::{Unsatisfiable, serve_range};
+pub use self::range::{Unsatisfiable, etag_matches, serve_range};
 pub use self::vetted::{Decision, MOST_VETTED, Vetted};
 
 use self::container::{Kind, Manifest, head_bytes};
@@ -187,6 +188,14 @@ impl Snapshot {
             self.inner.manifest.section(kind, &self.inner.pieces).iter().map(|piece| piece.len() as u64).sum()
         };
         Kind::ALL.into_iter().map(|kind| (kind.as_str(), size(kind))).collect()
+    }
+
+    /// Bytes that a filter which holds `held` fetches to have this snapshot: the manifest and changed chunks.
+    pub fn update_bytes(&self, held: &Snapshot) -> u64 {
+        let known: HashSet<&[u8; 32]> = held.held_pieces().flat_map(|(piece, _)| &piece.chunks).collect();
+        let chunks = self.held_pieces().flat_map(|(piece, _)| piece.chunk_ranges());
+        let fresh = chunks.filter(|(_, _, hash)| !known.contains(hash)).map(|(_, len, _)| len as u64);
+        self.inner.manifest.head + fresh.sum::<u64>()
     }
 
     /// Distinct names in the name map, popular lists left out.

@@ -38,9 +38,23 @@ pub fn serve_range(len: u64, header: Option<&str>) -> Result<Option<Range<u64>>,
     if range.start < range.end { Ok(Some(range)) } else { Err(Unsatisfiable { len }) }
 }
 
+/// Whether an `If-None-Match` field holds a snapshot's ETag, which is its id in quotes: then the answer is 304.
+pub fn etag_matches(header: Option<&str>, id: &str) -> bool {
+    let tag = |tag: &str| tag.trim().trim_start_matches("W/").trim_matches('"') == id;
+    header.is_some_and(|field| field.trim() == "*" || field.split(',').any(tag))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_etag_matches_alone_in_a_row_and_by_star() {
+        for field in ["\"ab\"", "\"x\", \"ab\"", "W/\"ab\"", "*", "\"ab\" ,\"x\""] {
+            assert!(etag_matches(Some(field), "ab"), "{field}");
+        }
+        assert!(!etag_matches(Some("\"abc\", \"b\""), "ab") && !etag_matches(None, "ab"));
+    }
 
     #[test]
     fn one_range_of_bytes_is_served() {

@@ -20,7 +20,7 @@ fn builder() -> Builder {
     builder
 }
 
-fn open(builder: &Builder) -> Snapshot {
+fn open(builder: &mut Builder) -> Snapshot {
     Snapshot::open(builder.build(None).unwrap().into(), &[]).unwrap()
 }
 
@@ -37,10 +37,10 @@ fn a_lookup_gives_every_listed_suffix_longest_first() {
     let mut builder = builder();
     builder.add(0, &name("example.com"), false).add(1, &name("good.example.com"), false);
     builder.add(2, &name("good.example.com"), true).add(3, &name("example.com"), false);
-    let snapshot = open(&builder);
+    let snapshot = open(&mut builder);
     let both = [(1, "good.example.com".into(), false), (2, "good.example.com".into(), true)];
     let wide = (0, "example.com".to_owned(), false);
-    assert_eq!(found(&snapshot, "good.example.com"), [&both[..], &[wide.clone()]].concat());
+    assert_eq!(found(&snapshot, "good.example.com"), [&both[..], std::slice::from_ref(&wide)].concat());
     assert_eq!(
         found(&snapshot, "x.good.example.com"),
         [both[0].clone(), wide.clone()],
@@ -59,13 +59,13 @@ fn a_lookup_gives_every_listed_suffix_longest_first() {
 fn a_top_level_label_is_found_only_if_one_is_listed() {
     let mut builder = builder();
     builder.add(0, &name("zip"), false);
-    assert_eq!(found(&open(&builder), "a.b.zip"), [(0, "zip".into(), false)]);
-    assert_eq!(found(&open(&builder), "zip"), [(0, "zip".into(), false)]);
+    assert_eq!(found(&open(&mut builder), "a.b.zip"), [(0, "zip".into(), false)]);
+    assert_eq!(found(&open(&mut builder), "zip"), [(0, "zip".into(), false)]);
 }
 
 #[test]
 fn an_empty_snapshot_finds_nothing() {
-    let snapshot = open(&Builder::new(1, [0; 16]));
+    let snapshot = open(&mut Builder::new(1, [0; 16]));
     let any = name("a.example.com");
     assert_eq!(snapshot.lookup(&any), []);
     assert_eq!((snapshot.vetted(&any), snapshot.popularity(&any), snapshot.name_count()), (None, 0, 0));
@@ -80,7 +80,7 @@ fn one_name_twice_in_a_list_counts_once_and_suffix_scope_covers_exact() {
         &name("x.example"),
         false,
     );
-    let snapshot = open(&builder);
+    let snapshot = open(&mut builder);
     assert_eq!(found(&snapshot, "x.example"), [(0, "x.example".into(), false)]);
     assert_eq!(snapshot.lists()[0].entries, 1);
 }
@@ -90,7 +90,7 @@ fn popularity_counts_the_lists_that_hold_the_registrable_domain() {
     let mut builder = builder();
     builder.add(3, &name("example.co.uk"), false).add(4, &name("example.co.uk"), false);
     builder.add(4, &name("www.other.com"), false).add(0, &name("blocked.com"), false);
-    let snapshot = open(&builder);
+    let snapshot = open(&mut builder);
     let popularity = |text| snapshot.popularity(&name(text));
     assert_eq!(
         (popularity("example.co.uk"), popularity("a.b.example.co.uk"), popularity("co.uk")),
@@ -108,7 +108,7 @@ fn the_longest_vetted_name_decides_exact_before_suffix() {
     builder.vet(vetted("www.example.com", Decision::Benign, true, 3));
     builder.vet(vetted("twice.example", Decision::Benign, false, 9));
     builder.vet(vetted("twice.example", Decision::Malicious, false, 5));
-    let snapshot = open(&builder);
+    let snapshot = open(&mut builder);
     let decision = |text| snapshot.vetted(&name(text)).map(|found| (found.name, found.decision));
     assert_eq!(decision("www.example.com"), Some(("www.example.com".into(), Decision::Benign)));
     assert_eq!(decision("a.www.example.com"), Some(("www.example.com".into(), Decision::Honeypot)));
@@ -124,8 +124,8 @@ fn the_longest_vetted_name_decides_exact_before_suffix() {
 fn the_opaque_sections_come_back_as_they_went_in() {
     let mut builder = builder();
     let policy = Policy { prior: 0.25, skip_steps: vec![Step::Tunnel], ..Policy::default() };
-    builder.policy(policy.clone()).brands(*b"brands").small_model(vec![5; 600_000]).times(11, 22);
-    let snapshot = open(&builder);
+    builder.policy(policy.clone()).brands(&b"brands"[..]).small_model(vec![5; 600_000]).times(11, 22);
+    let snapshot = open(&mut builder);
     assert_eq!(snapshot.policy(), &policy);
     assert_eq!((snapshot.brands(), snapshot.small_model()), (&b"brands"[..], Some(&[5u8; 600_000][..])));
     assert_eq!((snapshot.made_ms(), snapshot.expires_ms(), snapshot.serial()), (11, Some(22), 7));
@@ -144,7 +144,7 @@ fn more_list_sets_than_a_byte_numbers_go_through_the_side_table() {
             builder.add(list, &name(&format!("n{number}.example")), list % 2 == 1);
         }
     }
-    let snapshot = open(&builder);
+    let snapshot = open(&mut builder);
     for number in 0..3_000 {
         let got: Vec<u16> =
             snapshot.lookup(&name(&format!("n{number}.example"))).iter().map(|m| m.list).collect();
@@ -163,7 +163,7 @@ fn every_name_of_any_size_of_list_is_found_and_no_other() {
             builder.add(list, &name(&text), exact);
             oracle.insert(text, (list, exact));
         }
-        let snapshot = open(&builder);
+        let snapshot = open(&mut builder);
         assert_eq!(snapshot.name_count(), size as u64);
         for (text, &(list, exact)) in &oracle {
             assert_eq!(found(&snapshot, text), [(list, text.clone(), exact)]);
@@ -193,6 +193,24 @@ fn the_order_of_names_does_not_change_a_byte_and_the_key_seed_does() {
 }
 
 #[test]
+fn a_builder_that_builds_again_gives_what_a_fresh_one_gives() {
+    let decide = |builder: &mut Builder| {
+        builder.serial(8).vetted(vec![vetted("v.example", Decision::Benign, false, 1)]);
+        builder.build(None).unwrap()
+    };
+    let mut first = builder();
+    first.add(0, &name("a.example"), false).vet(vetted("old.example", Decision::Benign, false, 1));
+    first.build(None).unwrap();
+    let mut fresh = builder();
+    fresh.add(0, &name("a.example"), false);
+    assert_eq!(decide(&mut first), decide(&mut fresh));
+    first.add(0, &name("b.example"), false);
+    fresh.add(0, &name("b.example"), false);
+    assert_eq!(open(&mut first).name_count(), 2);
+    assert_eq!(first.build(None).unwrap(), fresh.build(None).unwrap());
+}
+
+#[test]
 fn one_changed_name_changes_few_pieces() {
     let build = |extra: bool| {
         let mut builder = builder();
@@ -202,7 +220,7 @@ fn one_changed_name_changes_few_pieces() {
         if extra {
             builder.add(0, &name("one.more.example"), false);
         }
-        open(&builder)
+        open(&mut builder)
     };
     let (old, new) = (build(false), build(true));
     let chunks: Vec<_> = old.held_pieces().map(|(piece, _)| piece.chunks.clone()).collect();
@@ -217,7 +235,7 @@ fn one_changed_name_changes_few_pieces() {
 fn small_snapshot(key: Option<&SigningKey>) -> Vec<u8> {
     let mut builder = builder();
     builder.add(0, &name("bad.example"), false).add(1, &name("good.example"), true);
-    builder.add(3, &name("popular.example"), false).brands(*b"popular").small_model(*b"model");
+    builder.add(3, &name("popular.example"), false).brands(&b"popular"[..]).small_model(&b"model"[..]);
     builder.vet(vetted("vetted.example", Decision::Honeypot, false, 3));
     builder.build(key).unwrap()
 }
@@ -280,7 +298,7 @@ proptest! {
             held.retain(|(list, exact)| !exact || !wide.contains(list));
             held.sort();
         }
-        let snapshot = open(&builder);
+        let snapshot = open(&mut builder);
         for text in &asked {
             let asked = name(text);
             let mut want = Vec::new();

@@ -435,3 +435,6 @@ impl<'a> Known<'a> {
         (bytes.len() == len).then(|| bytes.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;
