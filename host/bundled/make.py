@@ -78,8 +78,7 @@ def main(data):
             continue
         if source in UMBRELLA:
             umbrella[source].add(domain)
-        # "clean": the registrable domain stands in two or more independent lists, so for one of Umbrella's
-        # names a list other than Umbrella's has it too.
+        # "clean": the data's maker found the registrable domain in two or more independent lists.
         if source == "hageziTop-2023" or (source in UMBRELLA and seen == "clean"):
             confirmed[source].add(domain)
         if source in UMBRELLA and seen == "clean" and rank:
@@ -118,8 +117,8 @@ def attribution(sizes, block, umbrella, confirmed, brands, sample):
     return f"""# Bundled lists: where they come from
 
 Made by `make.py` here; do not edit by hand. {sum(sizes.values()):,} bytes compressed in all. Names are other people's
-findings: a listing says that a source listed the name on its date, nothing more. Names that a source of popular names
-holds too were left out of the blocklist, or kept there only, when the data was gathered.
+findings: a listing says that a source listed the name on its date, nothing more. Registrable domains that stand in a
+source of popular names too were left out of the blocklist when the data was gathered.
 
 ## blocklist.txt.zst: {total(block)} names, {sizes["blocklist.txt.zst"]:,} bytes
 Phishing, scam, malware and command-and-control names; covers what is below each.
@@ -130,7 +129,8 @@ Registrable domains of names that Cisco Umbrella's resolvers are asked for most.
 
 {table(umbrella)}
 ## popular-toplists.txt.zst: {total(confirmed)} registrable domains, {sizes["popular-toplists.txt.zst"]:,} bytes
-Registrable domains of a union of top lists, and those of Umbrella's that a list independent of Umbrella confirms.
+Registrable domains of a union of top lists, and those of Umbrella's that the data marks as standing in two or more
+independent lists.
 
 {table(confirmed)}
 ## brands.txt.zst: {brands:,} registrable domains, {sizes["brands.txt.zst"]:,} bytes
