@@ -123,3 +123,25 @@ fn all_instances_in_use_is_an_error() {
     drop(kept);
     start().unwrap();
 }
+
+#[test]
+fn a_hostcall_before_there_is_memory_reads_nothing() {
+    // The start function runs before the host can know the memory.
+    let guest = Guest::new().with(
+        "(global $seen (mut i32) (i32.const 0))
+        (func $early (global.set $seen (call $proxy_log (i32.const 2) (i32.const 0) (i32.const 1))))
+        (start $early)",
+    );
+    let guest = guest.on_raw("proxy_on_tick", 0, "(call $report (global.get $seen) (i32.const 0))");
+    let (mut vm, shared) = guest.start();
+    vm.tick().unwrap();
+    assert_eq!(seen(&shared, 0).unwrap().status, 6);
+}
+
+#[test]
+fn a_trap_while_starting_is_told_as_one() {
+    let wat = Guest::new().with("(func $early unreachable) (start $early)").wat();
+    let runtime = Runtime::load(&wat::parse_str(wat).unwrap(), None, limits()).unwrap();
+    let started = Vm::start(&runtime, b"", SharedState::new([""; 0]));
+    assert!(matches!(started, Err(VmError::Trap(trap)) if trap.call == "the start function"));
+}
