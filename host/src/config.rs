@@ -54,6 +54,8 @@ documented! {
         pub lists: Vec<String>,
         /// Groups of clients; empty: one for everybody.
         pub groups: Vec<Group>,
+        /// Zones that are answered inside the network, such as `corp.example`: never scored, never tunnel-checked.
+        pub local_zones: Vec<String>,
         /// What happens if a remote call fails: `allow` or `deny`.
         pub failure_mode: FailureMode,
         /// What lists and models may do.
@@ -164,6 +166,7 @@ impl Default for Config {
             upstreams: Vec::new(),
             lists: Vec::new(),
             groups: Vec::new(),
+            local_zones: Vec::new(),
             failure_mode: FailureMode::Allow,
             mode: Modes::default(),
             scorer: String::new(),

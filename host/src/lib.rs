@@ -6,7 +6,9 @@
 //! control: lists ─► snapshot ─► feed       store: events ─► api ─► dashboard
 //! ```
 
+pub mod api;
 pub mod commands;
 pub mod config;
+pub mod control;
 pub mod store;
 pub mod wasm;

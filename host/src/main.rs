@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use dnsvet::commands::config;
+use dnsvet::commands::{config, doctor, user, vet};
 
 /// Vet every DNS name: lists, policy, models, people.
 #[derive(Parser)]
@@ -16,11 +16,17 @@ struct Cli {
 #[derive(clap::Subcommand)]
 enum Command {
     Config(config::Args),
+    Doctor(doctor::Args),
+    User(user::Args),
+    Vet(vet::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Config(args) => done(config::run(args)),
+        Command::Doctor(args) => done(doctor::run(args)),
+        Command::User(args) => done(user::run(args)),
+        Command::Vet(args) => done(vet::run(args)),
     }
 }
 

@@ -1,3 +1,6 @@
 //! The subcommands of `dnsvet`, one file each: arguments and what they do.
 
 pub mod config;
+pub mod doctor;
+pub mod user;
+pub mod vet;

@@ -51,6 +51,7 @@ impl Key {
             "allow_from" => "networks such as [\"10.0.0.0/8\", \"::1/128\"]",
             "upstreams" => "addresses such as [\"192.0.2.53\", \"[2001:db8::53]:5353\"]",
             "lists" => "texts such as [\"block:hosts:/etc/dnsvet/ads.hosts\"]",
+            "local_zones" => "names such as [\"corp.example\"]",
             "groups" => "[[groups]] tables with the keys that `dnsvet config reference` shows",
             "failure_mode" => "\"allow\" or \"deny\"",
             "client_addresses" => "\"truncate\" or \"plain\"",

@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use dnsvet_core::name::Name;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
@@ -260,6 +261,11 @@ fn check(key: &Key, value: &Value, place: &Place) -> Result<(), ConfigError> {
                 if upstream.parse::<IpAddr>().is_err() && upstream.parse::<SocketAddr>().is_err() {
                     return Err(bad(format!("`{upstream}`, no address")));
                 }
+            }
+        }
+        "local_zones" => {
+            for zone in &config.local_zones {
+                Name::parse(zone).map_err(|error| bad(format!("`{zone}` ({error})")))?;
             }
         }
         "scorer" if !config.scorer.is_empty() && !config.scorer.starts_with("http://") => {

@@ -1,0 +1,173 @@
+//! For filters: the snapshot feed (RFC 9110 validators and ranges) and the event sink.
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use dnsvet_core::event::{Batch, Event};
+use dnsvet_core::name::Name;
+
+use super::auth::Filter;
+use super::{Api, MAX_BODY_BYTES, Problem};
+
+/// The most events in a batch.
+const MAX_EVENTS: usize = 10_000;
+/// Longest source id, bytes.
+const MAX_SOURCE_BYTES: usize = 200;
+/// How long a filter waits for the commit before it is told to come again, seconds.
+const COMMIT_S: u64 = 10;
+
+/// `GET /v1/snapshot`
+pub async fn snapshot(State(api): State<Api>, _: Filter, headers: HeaderMap) -> Result<Response, Problem> {
+    let Some(published) = api.control.published() else {
+        let detail = "no snapshot yet: the first one is being compiled";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1));
+    };
+    let etag = format!("\"{}\"", published.id);
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let names = |field: &str| {
+        field.split(',').any(|tag| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == etag)
+    };
+    let mut response = if text(header::IF_NONE_MATCH).is_some_and(names) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let total = published.bytes.len();
+        // A range of another version would be bytes of nothing: If-Range turns it into the whole.
+        let range = text(header::RANGE).filter(|_| text(header::IF_RANGE).is_none_or(|tag| tag == etag));
+        match range.map(|range| one_range(range, total)) {
+            None | Some(Wanted::Whole) => Body::from(published.bytes.clone()).into_response(),
+            Some(Wanted::Part(first, last)) => {
+                let part = published.bytes.slice(first..=last);
+                let content = format!("bytes {first}-{last}/{total}");
+                (StatusCode::PARTIAL_CONTENT, [(header::CONTENT_RANGE, content)], Body::from(part))
+                    .into_response()
+            }
+            Some(Wanted::Nothing) => {
+                let content = format!("bytes */{total}");
+                (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, content)]).into_response()
+            }
+        }
+    };
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    fields.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        fields.insert(header::ETAG, etag);
+    }
+    Ok(response)
+}
+
+enum Wanted {
+    Whole,
+    Part(usize, usize),
+    Nothing,
+}
+
+/// One `bytes=` range, inclusive (RFC 9110 section 14); several, or another unit, are the whole.
+fn one_range(range: &str, total: usize) -> Wanted {
+    let Some((first, last)) = range.trim().strip_prefix("bytes=").and_then(|range| range.split_once('-'))
+    else {
+        return Wanted::Whole;
+    };
+    let (first, last) = (first.trim(), last.trim());
+    let (first, last) = match (first.parse::<usize>(), last.parse::<usize>()) {
+        (Ok(first), Ok(last)) if first <= last => (first, last.min(total.saturating_sub(1))),
+        (Ok(first), Err(_)) if last.is_empty() => (first, total.saturating_sub(1)),
+        (Err(_), Ok(0)) if first.is_empty() => return Wanted::Nothing,
+        (Err(_), Ok(count)) if first.is_empty() => (total.saturating_sub(count), total.saturating_sub(1)),
+        _ => return Wanted::Whole,
+    };
+    if first >= total { Wanted::Nothing } else { Wanted::Part(first, last) }
+}
+
+/// `POST /v1/events`: 204 once the batch is committed.
+pub async fn events(
+    State(api): State<Api>,
+    Filter(identity): Filter,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Problem> {
+    let body = body.map_err(|rejected| match rejected.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let detail = format!("a batch has at most {MAX_BODY_BYTES} bytes; send fewer events at once");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+        }
+        _ => Problem::bad_request("the body could not be read"),
+    })?;
+    let batch: Batch = serde_json::from_slice(&body)
+        .map_err(|error| Problem::bad_request(format!("no batch of events: {error}")))?;
+    check(&batch).map_err(Problem::bad_request)?;
+    let receipt = api.control.store().append(identity.tenant, batch)?;
+    match tokio::time::timeout(std::time::Duration::from_secs(COMMIT_S), receipt).await {
+        Ok(Ok(result)) => {
+            let appended = result?;
+            api.control.count_events(appended.stored, appended.known);
+            Ok(StatusCode::NO_CONTENT)
+        }
+        Ok(Err(_)) => Err(crate::store::StoreError::Closed.into()),
+        Err(_) => Err(crate::store::StoreError::Busy.into()),
+    }
+}
+
+/// What the store may rely on: a bad event is told with its place.
+fn check(batch: &Batch) -> Result<(), String> {
+    if batch.source.is_empty()
+        || batch.source.len() > MAX_SOURCE_BYTES
+        || batch.source.contains(char::is_control)
+    {
+        return Err(format!("source: 1 to {MAX_SOURCE_BYTES} bytes without control characters"));
+    }
+    if batch.events.len() > MAX_EVENTS {
+        return Err(format!("{} events; a batch has at most {MAX_EVENTS}", batch.events.len()));
+    }
+    for (index, event) in batch.events.iter().enumerate() {
+        check_event(event).map_err(|why| format!("events[{index}].{why}"))?;
+    }
+    Ok(())
+}
+
+fn check_event(event: &Event) -> Result<(), String> {
+    let name = Name::parse(&event.name).map_err(|error| format!("name: {error}"))?;
+    if name.as_str() != event.name {
+        return Err(format!("name: not canonical; send {name}"));
+    }
+    if event.client.parse::<std::net::IpAddr>().is_err() {
+        return Err("client: no IP address".into());
+    }
+    if event.door.is_empty()
+        || event.door.len() > 16
+        || !event.door.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    {
+        return Err("door: 1 to 16 letters and digits".into());
+    }
+    if event.seq == 0 || event.seq > i64::MAX as u64 || event.time_ms > 1 << 52 || event.took_us > 1 << 52 {
+        return Err("seq: from 1; time_ms and took_us: below 2^52".into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_follow_rfc_9110() {
+        let part = |range, total| match one_range(range, total) {
+            Wanted::Part(first, last) => Some((first, last)),
+            Wanted::Nothing => Some((9999, 9999)),
+            Wanted::Whole => None,
+        };
+        assert_eq!(part("bytes=0-9", 100), Some((0, 9)));
+        assert_eq!(part("bytes=90-200", 100), Some((90, 99)));
+        assert_eq!(part("bytes=90-", 100), Some((90, 99)));
+        assert_eq!(part("bytes=-5", 100), Some((95, 99)));
+        assert_eq!(part("bytes=-500", 100), Some((0, 99)));
+        assert_eq!(part("bytes=100-", 100), Some((9999, 9999)));
+        assert_eq!(part("bytes=-0", 100), Some((9999, 9999)));
+        assert_eq!(part("bytes=9-1", 100), None);
+        assert_eq!(part("bytes=0-1,5-6", 100), None);
+        assert_eq!(part("lines=0-1", 100), None);
+        assert_eq!(part("bytes=0-", 0), Some((9999, 9999)));
+    }
+}

@@ -1,0 +1,90 @@
+//! The control socket `data_dir/control.sock`: the same machine, the same user, no password.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::{Api, Problem, vetting};
+use crate::store::control::{Identity, Role};
+use crate::store::{StoreError, Tenant};
+
+/// Longer than any compile of lists.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Listens; the folder and the socket are the owner's alone. A socket that nobody answers on is replaced.
+pub fn serve(api: Api) -> std::io::Result<tokio::task::JoinHandle<()>> {
+    let path = api.control.socket_path();
+    if UnixStream::connect(&path).is_ok() {
+        return Err(std::io::Error::other(format!(
+            "{}: another dnsvet runs on this data folder",
+            path.display()
+        )));
+    }
+    let _ = std::fs::remove_file(&path);
+    let listener = tokio::net::UnixListener::bind(&path)
+        .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    let router = Router::new().route("/vetting", post(vet)).route("/reload", post(reload)).with_state(api);
+    Ok(tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "the control socket ended; `dnsvet vet` will not work");
+        }
+    }))
+}
+
+fn local() -> Identity {
+    Identity { name: "local".into(), role: Role::Admin, tenant: Tenant::DEFAULT }
+}
+
+async fn vet(
+    State(api): State<Api>,
+    decide: Result<Json<vetting::Decide>, JsonRejection>,
+) -> Result<Json<Value>, Problem> {
+    vetting::put_in_force(&api, &local(), decide).await
+}
+
+async fn reload(State(api): State<Api>) -> Result<Json<Value>, Problem> {
+    let control = api.control.clone();
+    let published =
+        tokio::task::spawn_blocking(move || control.reload(None)).await.map_err(|_| StoreError::Closed)??;
+    Ok(Json(json!({"snapshot": published.id, "serial": published.serial})))
+}
+
+/// What the socket answered.
+#[derive(Debug)]
+pub struct SocketReply {
+    /// HTTP status.
+    pub status: u16,
+    /// JSON.
+    pub body: Value,
+}
+
+/// Asks the dnsvet that runs on a data folder.
+///
+/// # Errors
+/// If nobody listens on the socket, or what comes back is no answer.
+pub fn ask_socket(socket: &Path, path: &str, body: &Value) -> std::io::Result<SocketReply> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    let body = body.to_string();
+    let length = body.len();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let bad = || std::io::Error::other("the socket's answer is no HTTP");
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(bad)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(bad)?;
+    let body = serde_json::from_str(body).map_err(|_| bad())?;
+    Ok(SocketReply { status, body })
+}

@@ -1,0 +1,476 @@
+//! The API over real HTTP: who is let in, what filters get, how soon a decision is served.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use bytes::Bytes;
+use dnsvet_core::event::{Batch, Event};
+use dnsvet_core::name::Name;
+use dnsvet_core::snapshot::{Decision as Vetted, Feed, FeedConfig, FeedStep, Snapshot};
+use dnsvet_core::verdict::{Action, Reason, Step, TraceLine, Verdict};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::{Api, MAX_BODY_BYTES, ask_socket};
+use crate::config::Config;
+use crate::control::{Control, now_ms, secret};
+use crate::store::Tenant;
+use crate::store::control::Role;
+
+struct Server {
+    folder: tempfile::TempDir,
+    control: Arc<Control>,
+    address: SocketAddr,
+    client: Client<HttpConnector, Full<Bytes>>,
+    ending: watch::Sender<bool>,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {:?}", self.body))
+    }
+
+    fn field(&self, name: header::HeaderName) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Server {
+    async fn start(lists: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config { data_dir: folder.path().join("data"), ..Config::default() };
+        for (spec, text) in lists {
+            let path = folder.path().join(spec.rsplit(':').next().unwrap());
+            std::fs::write(&path, text).unwrap();
+            let prefix = spec.rsplit_once(':').map_or(String::new(), |(prefix, _)| format!("{prefix}:"));
+            config.lists.push(format!("{prefix}{}", path.display()));
+        }
+        let control = Control::start(&config).unwrap();
+        let mut published = control.watch();
+        published.wait_for(Option::is_some).await.unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (ending, ended) = watch::channel(false);
+        tokio::spawn(Api::new(control.clone(), None, ended).serve(listener));
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let server = Self { folder, control, address, client, ending };
+        while server.get("/healthz", "").await.status != StatusCode::OK {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        server
+    }
+
+    fn data(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let response = self.client.request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    async fn get(&self, path: &str, token: &str) -> Answer {
+        self.ask(Method::GET, path, &[("authorization", &format!("Bearer {token}"))], "").await
+    }
+
+    async fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+        let fields = [("authorization", &*format!("Bearer {token}")), ("content-type", "application/json")];
+        self.ask(Method::POST, path, &fields, body.to_string()).await
+    }
+
+    fn token(&self, role: Role) -> String {
+        let (token, hash) = secret::fresh();
+        self.control.state().set_token(Tenant::DEFAULT, &hash, role.as_str(), role, now_ms()).unwrap();
+        token
+    }
+
+    async fn login(&self, user: &str, password: &str) -> Answer {
+        let body = json!({"user": user, "password": password}).to_string();
+        self.ask(Method::POST, "/api/v1/login", &[("content-type", "application/json")], body).await
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.ending.send(true);
+    }
+}
+
+fn event(seq: u64, name: &str, reason: Reason) -> Event {
+    let unsure = reason == Reason::NotConfident;
+    let action = if reason == Reason::List { Action::Nxdomain } else { Action::Allow };
+    let verdict = Verdict {
+        action,
+        would: None,
+        reasons: vec![reason],
+        rule: None,
+        score: Some(0.5),
+        model: None,
+        group: "default".into(),
+        snapshot: "0011223344556677".into(),
+        ttl_s: 0,
+        trace: vec![TraceLine {
+            step: Step::Lists,
+            said: format!("{name} <b>&amp;"),
+            decided: true,
+            score: None,
+        }],
+    };
+    let (name, client, door) = (name.into(), "10.0.0.7".into(), "udp".into());
+    Event { seq, time_ms: now_ms(), client, name, qtype: 1, door, verdict, not_confident: unsure, took_us: 9 }
+}
+
+fn batch(events: Vec<Event>) -> Value {
+    serde_json::to_value(Batch { source: "node/1/1".into(), dropped: 0, events }).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_route_lets_in_its_roles_and_nobody_else() {
+    let server = Server::start(&[("block:plain:a.txt", "evil.example\n")]).await;
+    let vet = json!({"name": "x.example", "decision": "benign"});
+    let token = json!({"label": "t", "role": "viewer"});
+    let events = batch(vec![]);
+    let routes: [(&str, &str, &Value, &[Role]); 11] = [
+        ("GET", "/v1/snapshot", &Value::Null, &[Role::Filter, Role::Admin]),
+        ("POST", "/v1/events", &events, &[Role::Filter, Role::Admin]),
+        ("GET", "/api/v1/me", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
+        ("GET", "/api/v1/queries", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
+        ("GET", "/api/v1/overview", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
+        ("GET", "/api/v1/vetting", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
+        ("GET", "/api/v1/audit", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
+        ("POST", "/api/v1/vetting", &vet, &[Role::Vetter, Role::Admin]),
+        ("POST", "/api/v1/tokens", &token, &[Role::Admin]),
+        ("POST", "/api/v1/reload", &Value::Null, &[Role::Admin]),
+        ("GET", "/api/v1/check?name=x.example", &Value::Null, &[]),
+    ];
+    let tokens =
+        [Role::Filter, Role::Viewer, Role::Vetter, Role::Admin].map(|role| (role, server.token(role)));
+    for (method, path, body, allowed) in routes {
+        let ask = async |token: &str| match method {
+            "GET" => server.get(path, token).await,
+            _ => server.post(path, token, body).await,
+        };
+        let answer = server
+            .ask(method.parse().unwrap(), path, &[("content-type", "application/json")], body.to_string())
+            .await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path} without a token");
+        assert_eq!(answer.field(header::CONTENT_TYPE), "application/problem+json");
+        assert_eq!(ask("wrong").await.status, StatusCode::UNAUTHORIZED, "{path} with a wrong token");
+        for (role, token) in &tokens {
+            let status = ask(token).await.status;
+            match (allowed.contains(role), path.starts_with("/api/v1/check")) {
+                (true, _) => assert!(status.is_success(), "{path} as {role:?}: {status}"),
+                (false, true) if *role >= Role::Viewer => assert_eq!(status, StatusCode::NOT_IMPLEMENTED),
+                (false, _) => assert_eq!(status, StatusCode::FORBIDDEN, "{path} as {role:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_needs_the_password_and_its_writes_a_field_no_foreign_page_can_send() {
+    let server = Server::start(&[]).await;
+    let password = server.control.first_password().unwrap().to_owned();
+    assert_eq!(server.login("admin", "wrong").await.status, StatusCode::UNAUTHORIZED);
+    let answer = server.login("admin", &password).await;
+    assert_eq!((answer.status, answer.json()["role"].as_str()), (StatusCode::OK, Some("admin")));
+    let cookie = answer.field(header::SET_COOKIE);
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    let body = json!({"name": "x.example", "decision": "malicious"}).to_string();
+    let with = |extra: &'static [(&'static str, &'static str)]| {
+        let mut fields = vec![("cookie", cookie.as_str()), ("content-type", "application/json")];
+        fields.extend(extra);
+        fields
+    };
+    let me = server.ask(Method::GET, "/api/v1/me", &with(&[]), "").await;
+    assert_eq!(me.json()["user"], "admin");
+    let refused = server.ask(Method::POST, "/api/v1/vetting", &with(&[]), body.clone()).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let taken = server.ask(Method::POST, "/api/v1/vetting", &with(&[("x-dnsvet-csrf", "1")]), body).await;
+    assert_eq!(taken.status, StatusCode::OK, "{:?}", taken.body);
+    assert_eq!(
+        server.ask(Method::POST, "/api/v1/logout", &with(&[]), "").await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(server.ask(Method::GET, "/api/v1/me", &with(&[]), "").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_logins_are_slowed_down() {
+    let server = Server::start(&[]).await;
+    for _ in 0..5 {
+        assert_eq!(server.login("admin", "wrong").await.status, StatusCode::UNAUTHORIZED);
+    }
+    let password = server.control.first_password().unwrap().to_owned();
+    let answer = server.login("admin", &password).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "even with the right password");
+    let wait: u64 = answer.field(header::RETRY_AFTER).parse().unwrap();
+    assert!((1..=60).contains(&wait));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_snapshot_is_served_with_validators_and_ranges() {
+    let server = Server::start(&[("block:plain:a.txt", "evil.example\n")]).await;
+    let token = format!("Bearer {}", server.control.plugin_token());
+    let ask = async |method: Method, fields: &[(&str, &str)]| {
+        let fields: Vec<_> =
+            [("authorization", token.as_str())].into_iter().chain(fields.iter().copied()).collect();
+        server.ask(method, "/v1/snapshot", &fields, "").await
+    };
+    let whole = ask(Method::GET, &[]).await;
+    let etag = whole.field(header::ETAG).to_owned();
+    let opened = Snapshot::open(whole.body.clone(), &[]).unwrap();
+    assert_eq!((whole.status, etag.clone()), (StatusCode::OK, format!("\"{}\"", opened.id())));
+    assert_eq!(opened.lookup(&Name::parse("www.evil.example").unwrap()).len(), 1);
+    let same = ask(Method::GET, &[("if-none-match", &etag)]).await;
+    assert_eq!((same.status, same.body.len()), (StatusCode::NOT_MODIFIED, 0));
+    let part = ask(Method::GET, &[("range", "bytes=8-15"), ("if-range", &etag)]).await;
+    assert_eq!((part.status, part.body), (StatusCode::PARTIAL_CONTENT, whole.body.slice(8..16)));
+    assert_eq!(part.headers[header::CONTENT_RANGE], format!("bytes 8-15/{}", whole.body.len()));
+    let other = ask(Method::GET, &[("range", "bytes=8-15"), ("if-range", "\"other\"")]).await;
+    assert_eq!((other.status, other.body), (StatusCode::OK, whole.body.clone()));
+    let past = ask(Method::GET, &[("range", "bytes=99999999-")]).await;
+    assert_eq!(past.status, StatusCode::RANGE_NOT_SATISFIABLE);
+    let head = ask(Method::HEAD, &[]).await;
+    assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
+    assert_eq!(head.field(header::CONTENT_LENGTH), whole.body.len().to_string());
+}
+
+/// Drives a core feed against the server until it has nothing to ask; the last snapshot it made ready.
+async fn drive(server: &Server, feed: &mut Feed, now_ms: u64) -> Option<Snapshot> {
+    let mut ready = None;
+    while let Some(callout) = feed.next_request(now_ms) {
+        let fields: Vec<(&str, &str)> =
+            callout.headers.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let answer = server.ask(callout.method.parse().unwrap(), &callout.path, &fields, callout.body).await;
+        let headers = answer.headers.iter().map(|(k, v)| (k.to_string(), v.to_str().unwrap().to_owned()));
+        let reply = dnsvet_core::host::Reply {
+            status: answer.status.as_u16(),
+            headers: headers.collect(),
+            body: answer.body.to_vec(),
+        };
+        match feed.on_reply(&reply, now_ms) {
+            FeedStep::Ready(snapshot) => ready = Some(snapshot),
+            FeedStep::Refused(error) => panic!("refused: {error}"),
+            FeedStep::Idle | FeedStep::More => {}
+        }
+    }
+    ready
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_among_100_000_names_reaches_a_feed_in_one_small_request() {
+    let text: String =
+        (0..100_000u32).map(|i| format!("n{:x}.example\n", i.wrapping_mul(2_654_435_761))).collect();
+    let server = Server::start(&[("block:plain:many.txt", &text)]).await;
+    let config = FeedConfig { token: server.control.plugin_token().to_owned(), ..FeedConfig::default() };
+    let mut feed = Feed::new(config, None);
+    let first = drive(&server, &mut feed, 0).await.expect("a first snapshot");
+    assert_eq!(first.name_count(), 100_000);
+    let name = Name::parse("fresh.decided.example").unwrap();
+    assert!(first.vetted(&name).is_none());
+
+    let started = Instant::now();
+    let body = json!({"name": "decided.example", "decision": "malicious"});
+    let answer = server.post("/api/v1/vetting", &server.token(Role::Vetter), &body).await;
+    let took = started.elapsed();
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    println!("100,000 names: a decision is served after {} ms", took.as_millis());
+    assert!(took < Duration::from_millis(1_500), "{took:?}");
+
+    let second = drive(&server, &mut feed, 10_000).await.expect("another snapshot");
+    assert!(second.serial() > first.serial());
+    assert_eq!(second.vetted(&name).unwrap().decision, Vetted::Malicious);
+    assert_eq!(second.vetted(&name).unwrap().author, "token:vetter");
+    assert_eq!(answer.json()["serial"], second.serial());
+    let body = json!({"name": "decided.example", "decision": "none"});
+    server.post("/api/v1/vetting", &server.token(Role::Vetter), &body).await;
+    let third = drive(&server, &mut feed, 20_000).await.unwrap();
+    assert!(third.vetted(&name).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_stored_once_and_found_with_their_trace() {
+    let server = Server::start(&[]).await;
+    let token = server.control.plugin_token().to_owned();
+    let sent =
+        batch(vec![event(1, "evil.example", Reason::List), event(2, "odd.example", Reason::NotConfident)]);
+    for _ in 0..2 {
+        assert_eq!(server.post("/v1/events", &token, &sent).await.status, StatusCode::NO_CONTENT);
+    }
+    let viewer = server.token(Role::Viewer);
+    let page = server.get("/api/v1/queries?name=evil&action=blocked&since=1h", &viewer).await.json();
+    assert_eq!(page["items"].as_array().unwrap().len(), 1);
+    assert_eq!(page["next"], Value::Null);
+    let item = &page["items"][0];
+    assert_eq!(
+        (&item["name"], &item["verdict"]["action"], &item["client"]),
+        (&json!("evil.example"), &json!("nxdomain"), &json!("10.0.0.7"))
+    );
+    assert_eq!(item["trace"][0]["said"], "evil.example <b>&amp;");
+    assert_eq!(item["score"], 0.5);
+    let one = server.get(&format!("/api/v1/queries/{}", item["id"]), &viewer).await.json();
+    assert_eq!(&one, item);
+    let vetting = server.get("/api/v1/vetting", &viewer).await.json();
+    assert_eq!(vetting["waiting"][0]["name"], "odd.example");
+    let decide = json!({"name": "odd.example", "decision": "benign"});
+    server.post("/api/v1/vetting", &server.token(Role::Vetter), &decide).await;
+    let vetting = server.get("/api/v1/vetting", &viewer).await.json();
+    assert_eq!(vetting["waiting"], json!([]), "a decided name waits no more");
+    assert_eq!(vetting["decided"][0]["author"], "token:vetter");
+    let overview = server.get("/api/v1/overview", &viewer).await.json();
+    assert_eq!((&overview["queries"], &overview["blocked"]), (&json!(2), &json!(1)));
+    let metrics = server.get("/metrics", "").await;
+    let text = String::from_utf8(metrics.body.to_vec()).unwrap();
+    assert!(
+        text.contains("dnsvet_events_stored_total 2") && text.contains("dnsvet_events_known_total 2"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_requests_are_told_what_is_wrong() {
+    let server = Server::start(&[]).await;
+    let (filter, admin) = (server.control.plugin_token().to_owned(), server.token(Role::Admin));
+    let mut bad_name = batch(vec![event(1, "ok.example", Reason::List)]);
+    bad_name["events"][0]["name"] = json!("Not Canonical");
+    let mut bad_client = batch(vec![event(1, "ok.example", Reason::List)]);
+    bad_client["events"][0]["client"] = json!("nobody");
+    for (body, told) in
+        [(bad_name, "events[0].name"), (bad_client, "events[0].client"), (json!({"x": 1}), "no batch")]
+    {
+        let answer = server.post("/v1/events", &filter, &body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert!(answer.json()["detail"].as_str().unwrap().contains(told), "{:?}", answer.body);
+    }
+    let large = vec![b' '; MAX_BODY_BYTES + 1];
+    let answer = server
+        .ask(Method::POST, "/v1/events", &[("authorization", &format!("Bearer {filter}"))], large)
+        .await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    for (path, told) in [
+        ("/api/v1/queries?action=explode", "action=explode"),
+        ("/api/v1/queries?reason=moon", "reason=moon"),
+        ("/api/v1/queries?since=yesterday", "15m"),
+        ("/api/v1/queries?limit=0", "1 to 1000"),
+        ("/api/v1/queries?cursor=x", "cursor"),
+        ("/api/v1/queries?nmae=x", "nmae"),
+    ] {
+        let answer = server.get(path, &admin).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(answer.json()["detail"].as_str().unwrap().contains(told), "{:?}", answer.body);
+    }
+    for (name, told) in
+        [("com", "top-level"), ("a..b", "empty label"), ("", "empty"), ("a b.example", "can't stand")]
+    {
+        let answer =
+            server.post("/api/v1/vetting", &admin, &json!({"name": name, "decision": "malicious"})).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name:?}");
+        assert!(answer.json()["detail"].as_str().unwrap().contains(told), "{:?}", answer.body);
+    }
+    assert_eq!(server.get("/api/v1/nothing", &admin).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(server.get("/api/v1/queries/77", &admin).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_list_is_reported_with_file_and_line_and_the_last_good_snapshot_stays() {
+    let server = Server::start(&[("block:plain:a.txt", "evil.example\nnot a name\n")]).await;
+    let admin = server.token(Role::Admin);
+    let before = server.control.published().unwrap();
+    let lists = server.get("/api/v1/overview", &admin).await.json()["snapshot"]["lists"].clone();
+    assert_eq!((&lists[0]["entries"], &lists[0]["rejected"]), (&json!(1), &json!(1)));
+    assert!(lists[0]["first_rejected"].as_str().unwrap().contains("a.txt:2"), "{lists}");
+    std::fs::remove_file(server.folder.path().join("a.txt")).unwrap();
+    let answer = server.post("/api/v1/reload", &admin, &Value::Null).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(answer.json()["detail"].as_str().unwrap().contains("a.txt"), "{:?}", answer.body);
+    assert_eq!(server.control.published().unwrap().id, before.id);
+    let overview = server.get("/api/v1/overview", &admin).await.json();
+    assert!(overview["snapshot"]["problem"].as_str().unwrap().contains("a.txt"));
+    let vet = json!({"name": "x.example", "decision": "benign"});
+    assert_eq!(server.post("/api/v1/vetting", &admin, &vet).await.status, StatusCode::OK, "vetting goes on");
+    std::fs::write(server.folder.path().join("a.txt"), "other.example\n").unwrap();
+    assert_eq!(server.post("/api/v1/reload", &admin, &Value::Null).await.status, StatusCode::OK);
+    let snapshot = Snapshot::open(server.control.published().unwrap().bytes.clone(), &[]).unwrap();
+    assert_eq!(snapshot.lookup(&Name::parse("other.example").unwrap()).len(), 1);
+    assert!(snapshot.vetted(&Name::parse("x.example").unwrap()).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_socket_vets_without_a_password_and_only_for_its_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start(&[]).await;
+    let socket = server.control.socket_path();
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let ask = async |body: Value| {
+        let socket = socket.clone();
+        tokio::task::spawn_blocking(move || ask_socket(&socket, "/vetting", &body).unwrap()).await.unwrap()
+    };
+    let reply = ask(json!({"name": "Bücher.example", "decision": "honeypot", "scope": "exact"})).await;
+    assert_eq!(
+        (reply.status, reply.body["name"].as_str()),
+        (200, Some("xn--bcher-kva.example")),
+        "{reply:?}"
+    );
+    let snapshot = Snapshot::open(server.control.published().unwrap().bytes.clone(), &[]).unwrap();
+    let vetted = snapshot.vetted(&Name::parse("xn--bcher-kva.example").unwrap()).unwrap();
+    assert_eq!((vetted.decision, vetted.exact, vetted.author.as_str()), (Vetted::Honeypot, true, "local"));
+    assert_eq!(ask(json!({"name": "x.example", "decision": "perhaps"})).await.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_readable_by_their_owner_only_and_the_serial_rises_over_a_restart() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start(&[]).await;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for file in ["plugin.token", "snapshot.key", "control.db"] {
+        assert_eq!(mode(&server.data().join(file)), 0o600, "{file}");
+    }
+    let before = server.control.published().unwrap();
+    let token = server.control.plugin_token().to_owned();
+    let config = Config { data_dir: server.data(), ..Config::default() };
+    let again = Control::start(&config).unwrap();
+    assert_eq!(again.plugin_token(), token);
+    assert_eq!(again.first_password(), None, "printed once");
+    let mut published = again.watch();
+    let next =
+        published.wait_for(|p| p.as_ref().is_some_and(|p| p.serial > before.serial)).await.unwrap().clone();
+    assert!(next.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_tell_browsers_to_be_careful() {
+    let server = Server::start(&[]).await;
+    for path in ["/", "/api/v1/me", "/queries"] {
+        let answer = server.get(path, "").await;
+        assert!(answer.field(header::CONTENT_SECURITY_POLICY).starts_with("default-src 'none'"), "{path}");
+        assert_eq!(answer.field(header::X_CONTENT_TYPE_OPTIONS), "nosniff");
+        assert_eq!(answer.field(header::X_FRAME_OPTIONS), "DENY");
+    }
+}

@@ -1,0 +1,209 @@
+//! Lists, policy and decisions to a signed snapshot.
+//!
+//! A decision changes only the vetted section and the manifest: the names stay loaded in the builder, so that
+//! the snapshot with it is served in a fraction of a second, and filters fetch a few kilobytes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dnsvet_core::lists::Format;
+use dnsvet_core::policy::{Group, Policy};
+use dnsvet_core::snapshot::{BuildError, Builder, Decision as Judged, Snapshot, SnapshotError, Vetted};
+use ed25519_dalek::SigningKey;
+
+use super::sources::Source;
+use super::{ControlError, ListStatus, Published, secret};
+use crate::config::Config;
+use crate::store::control::{ControlStore, Decision, Scope};
+use crate::store::{StoreError, Tenant, now_ms};
+
+/// The last good snapshot, in the data folder.
+pub const SNAPSHOT_FILE: &str = "snapshot.dvs";
+/// A snapshot that is older than this should have been replaced, milliseconds.
+const EXPIRES_MS: u64 = 30 * 86_400_000;
+
+/// Why no snapshot was made.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// A list can't be read.
+    #[error("list {}: {source}; correct `lists` or put the file there", path.display())]
+    List {
+        /// Its file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A list in which no line is a rule.
+    #[error("list {}: none of its {lines} lines is a {format} rule ({first}); name its format in `lists`, as in hosts:PATH", path.display())]
+    NoRules {
+        /// Its file.
+        path: PathBuf,
+        /// How many lines it has.
+        lines: u64,
+        /// What it was read as.
+        format: Format,
+        /// The first bad line.
+        first: String,
+    },
+    /// The builder refused.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The decisions or the serial number can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What was built does not open again.
+    #[error("the snapshot does not open: {0}; this is a fault of dnsvet, please report it")]
+    Opened(#[from] SnapshotError),
+}
+
+/// Makes snapshots.
+pub struct Compiler {
+    config: Config,
+    state: Arc<dyn ControlStore>,
+    folder: PathBuf,
+    key: SigningKey,
+    key_seed: [u8; 16],
+    loaded: Option<Loaded>,
+}
+
+/// What stays in memory between two snapshots.
+struct Loaded {
+    builder: Builder,
+    lists: Vec<ListStatus>,
+}
+
+impl Compiler {
+    /// Takes the keys from the data folder, or makes them.
+    pub fn open(config: Config, state: Arc<dyn ControlStore>) -> Result<Self, ControlError> {
+        let folder = config.data_dir.clone();
+        let key = SigningKey::from_bytes(&key_file(&folder.join("snapshot.key"))?);
+        let public = hex(key.verifying_key().as_bytes());
+        let path = folder.join("snapshot.pub");
+        std::fs::write(&path, format!("{public}\n")).map_err(|source| ControlError::File { path, source })?;
+        let key_seed = key_file(&folder.join("names.key"))?;
+        Ok(Self { config, state, folder, key, key_seed, loaded: None })
+    }
+
+    /// The snapshot of the last run, if it is there and whole.
+    pub fn last_good(&self) -> Option<Arc<Published>> {
+        let path = self.folder.join(SNAPSHOT_FILE);
+        let bytes = Bytes::from(std::fs::read(&path).ok()?);
+        match Snapshot::open(bytes.clone(), &[self.key.verifying_key()]) {
+            Ok(opened) => {
+                let lists = opened.lists().iter().map(|info| ListStatus {
+                    name: info.name.clone(),
+                    role: info.role.as_str().into(),
+                    entries: info.entries,
+                    rejected: 0,
+                    first_rejected: None,
+                });
+                let (id, serial, built_ms) = (opened.id().to_owned(), opened.serial(), opened.made_ms());
+                Some(Arc::new(Published { id, serial, bytes, built_ms, lists: lists.collect() }))
+            }
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "the snapshot of the last run can't be used; a fresh one is compiled");
+                None
+            }
+        }
+    }
+
+    /// Takes another configuration, for the next [`Compiler::reload`].
+    pub fn configure(&mut self, config: Config) {
+        self.config = config;
+    }
+
+    /// Reads everything again.
+    pub fn reload(&mut self) -> Result<Published, CompileError> {
+        let fresh = load(&self.config, self.key_seed)?;
+        self.publish(fresh)
+    }
+
+    /// Takes the decisions as they are now; the lists stay as they were read last.
+    pub fn vetted_changed(&mut self) -> Result<Published, CompileError> {
+        match self.loaded.take() {
+            Some(loaded) => self.publish(loaded),
+            None => self.reload(),
+        }
+    }
+
+    fn publish(&mut self, mut loaded: Loaded) -> Result<Published, CompileError> {
+        let built = self.build(&mut loaded);
+        self.loaded = Some(loaded);
+        built
+    }
+
+    fn build(&self, loaded: &mut Loaded) -> Result<Published, CompileError> {
+        let builder = &mut loaded.builder;
+        builder.vetted(vetted(self.state.as_ref())?);
+        let (serial, made_ms) = (self.state.next_serial()?, now_ms());
+        builder.serial(serial).times(made_ms, made_ms + EXPIRES_MS);
+        let bytes = Bytes::from(builder.build(Some(&self.key))?);
+        let opened = Snapshot::open(bytes.clone(), &[self.key.verifying_key()])?;
+        for (status, info) in loaded.lists.iter_mut().zip(opened.lists()) {
+            status.entries = info.entries;
+        }
+        let lists = loaded.lists.clone();
+        Ok(Published { id: opened.id().to_owned(), serial, bytes, built_ms: made_ms, lists })
+    }
+
+    /// Writes a snapshot to the data folder, whole or not at all.
+    pub fn keep(&self, published: &Published) -> std::io::Result<()> {
+        let path = self.folder.join(SNAPSHOT_FILE);
+        let fresh = path.with_extension("dvs.new");
+        let mut file = std::fs::File::create(&fresh)?;
+        std::io::Write::write_all(&mut file, &published.bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, &path)
+    }
+}
+
+/// Policy, lists, brands and small model into a builder.
+fn load(config: &Config, key_seed: [u8; 16]) -> Result<Loaded, CompileError> {
+    let mut builder = Builder::new(0, key_seed);
+    builder.policy(policy(config));
+    let lists =
+        config.lists.iter().map(|text| Source::parse(text).load(&mut builder)).collect::<Result<_, _>>()?;
+    Ok(Loaded { builder, lists })
+}
+
+/// The policy that a configuration means: its groups, or one for everybody.
+fn policy(config: &Config) -> Policy {
+    let everybody = || Group {
+        lists: config.mode.lists,
+        models: config.mode.models,
+        failure_mode: config.failure_mode,
+        ..Group::default()
+    };
+    let groups = if config.groups.is_empty() { vec![everybody()] } else { config.groups.clone() };
+    Policy { groups, local_zones: config.local_zones.clone(), ..Policy::default() }
+}
+
+fn vetted(state: &dyn ControlStore) -> Result<Vec<Vetted>, StoreError> {
+    let rows = state.vetted(Tenant::DEFAULT)?.into_iter();
+    let judged = rows.filter_map(|row| {
+        let decision = match row.decision {
+            Decision::Benign => Judged::Benign,
+            Decision::Malicious => Judged::Malicious,
+            Decision::Honeypot => Judged::Honeypot,
+            Decision::None => return None,
+        };
+        let exact = row.scope == Scope::Exact;
+        Some(Vetted { name: row.name, decision, exact, author: row.author, time_ms: row.time_ms })
+    });
+    Ok(judged.collect())
+}
+
+/// A key of N bytes, in hex in a file of its owner's.
+fn key_file<const N: usize>(path: &Path) -> Result<[u8; N], ControlError> {
+    let refuse = |source| ControlError::File { path: path.to_owned(), source };
+    let text = secret::file(path, || hex(&secret::random::<N>())).map_err(refuse)?;
+    let bytes: Option<Vec<u8>> =
+        (0..N).map(|at| u8::from_str_radix(text.get(at * 2..at * 2 + 2)?, 16).ok()).collect();
+    let key = bytes.filter(|_| text.len() == N * 2).and_then(|bytes| <[u8; N]>::try_from(bytes).ok());
+    key.ok_or_else(|| refuse(std::io::Error::other(format!("no key of {} hex digits", N * 2))))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

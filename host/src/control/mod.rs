@@ -1,0 +1,384 @@
+//! The control plane: lists, policy and people's decisions become snapshots; filters' events become history.
+//!
+//! ```text
+//! lists ─┐
+//! policy ─┼─► compiler thread ─► snapshot, serial + 1 ─► data_dir/snapshot.dvs ─► GET /v1/snapshot
+//! vetted ─┘      ▲ reload (SIGHUP, API), vet (API, socket)
+//! ```
+//!
+//! [`Control`] is the whole of it; the API asks it. Its surprise: a decision is stored first and compiled
+//! then, so one whose compile fails is still there for the next.
+
+mod compile;
+mod metrics;
+pub mod secret;
+mod sources;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use dnsvet_core::name::Name;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::store::control::{
+    AuditRow, ControlStore, Decision, Identity, Role, Scope, SqliteControl, VettedRow,
+};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{EventStore, StoreError, Tenant};
+
+pub use crate::store::now_ms;
+
+pub use compile::{CompileError, SNAPSHOT_FILE};
+pub use metrics::MetricsSource;
+pub use sources::Source;
+
+/// Label of the built-in plugin's token.
+const PLUGIN_TOKEN: &str = "built-in plugin";
+
+/// Why the control plane did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No snapshot could be made; the last good one stays.
+    #[error("{0}; the last good snapshot stays in force")]
+    Compile(Arc<CompileError>),
+    /// A name that can't be decided on.
+    #[error("`{name}` can't be vetted: {why}")]
+    Name {
+        /// As given.
+        name: String,
+        /// What is wrong, and what would be right.
+        why: String,
+    },
+    /// A file of the data folder can't be used.
+    #[error("{}: {source}; check `data_dir` and who owns it", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The compiler thread has ended.
+    #[error("the control plane is shutting down")]
+    Closed,
+}
+
+/// A snapshot as it is served.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// 16 hex digits.
+    pub id: String,
+    /// Greater than that of any snapshot before.
+    pub serial: u64,
+    /// The whole artifact.
+    pub bytes: Bytes,
+    /// When it was made, milliseconds since 1970.
+    pub built_ms: u64,
+    /// The lists in it.
+    pub lists: Vec<ListStatus>,
+}
+
+/// A list as the overview shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListStatus {
+    /// Its name.
+    pub name: String,
+    /// `block`, `allow`, `mandatory` or `popular`.
+    pub role: String,
+    /// Entries in force.
+    pub entries: u64,
+    /// Lines that were skipped.
+    pub rejected: u64,
+    /// The first of them: file, line and why.
+    pub first_rejected: Option<String>,
+}
+
+/// What is in force.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Of the snapshot served; empty if none.
+    pub id: String,
+    /// Its serial; 0 if none.
+    pub serial: u64,
+    /// When it was made, milliseconds since 1970.
+    pub built_ms: u64,
+    /// Its lists.
+    pub lists: Vec<ListStatus>,
+    /// Why the last compile failed, if it did.
+    pub problem: Option<String>,
+}
+
+/// A decision and the snapshot that holds it.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// The decision.
+    pub row: VettedRow,
+    /// The snapshot's serial.
+    pub serial: u64,
+    /// The snapshot's id.
+    pub snapshot: String,
+}
+
+/// What the compiler thread is asked.
+enum Order {
+    /// Decisions changed.
+    Vetted,
+    /// Read lists and policy again, under a new configuration if one is given.
+    Reload(Option<Box<Config>>),
+}
+
+type Reply = Sender<Result<Arc<Published>, ControlError>>;
+
+/// The control plane of one data folder.
+pub struct Control {
+    data_dir: PathBuf,
+    store: Arc<dyn EventStore>,
+    state: Arc<dyn ControlStore>,
+    published: watch::Sender<Option<Arc<Published>>>,
+    problem: Arc<Mutex<Option<String>>>,
+    orders: Mutex<Sender<(Order, Reply)>>,
+    token: String,
+    first_password: Option<String>,
+    metrics: metrics::Metrics,
+}
+
+impl Control {
+    /// Opens the data folder and starts the compiler. The last good snapshot is served at once; the first
+    /// compile runs in the background.
+    ///
+    /// # Errors
+    /// If the folder, a key in it, or a store can't be used.
+    pub fn start(config: &Config) -> Result<Arc<Self>, ControlError> {
+        let folder = config.data_dir.clone();
+        let file_error = |path: &Path| {
+            let path = path.to_owned();
+            move |source| ControlError::File { path, source }
+        };
+        std::fs::create_dir_all(&folder).map_err(file_error(&folder))?;
+        let events = match config.store.strip_prefix("sqlite:") {
+            Some(path) => PathBuf::from(path),
+            None => folder.join("events.db"),
+        };
+        let store: Arc<dyn EventStore> =
+            Arc::new(SqliteStore::open(&events, config.retention.clone(), config.client_addresses)?);
+        let state: Arc<dyn ControlStore> = Arc::new(SqliteControl::open(&folder.join("control.db"))?);
+
+        let token_file = folder.join("plugin.token");
+        let token = secret::file(&token_file, || secret::fresh().0).map_err(file_error(&token_file))?;
+        state.set_token(Tenant::DEFAULT, &secret::hash(&token), PLUGIN_TOKEN, Role::Filter, now_ms())?;
+        let first_password = first_user(state.as_ref())?;
+
+        let problem = Arc::new(Mutex::new(None));
+        let compiler = compile::Compiler::open(config.clone(), state.clone())?;
+        let metrics = metrics::Metrics::new();
+        let (published, _) = watch::channel(compiler.last_good());
+        let (orders, queue) = channel();
+        let control = Arc::new(Self {
+            data_dir: folder,
+            store,
+            state,
+            published: published.clone(),
+            problem: problem.clone(),
+            orders: Mutex::new(orders),
+            token,
+            first_password,
+            metrics: metrics.clone(),
+        });
+        let work = move || compiling(compiler, &queue, &published, &problem, &metrics);
+        let spawned = std::thread::Builder::new().name("compiler".into()).spawn(work);
+        spawned.map_err(file_error(Path::new("compiler thread")))?;
+        control.order(Order::Reload(None))?;
+        Ok(control)
+    }
+
+    /// The event store.
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.store
+    }
+
+    /// Users, tokens, decisions.
+    pub fn state(&self) -> &dyn ControlStore {
+        self.state.as_ref()
+    }
+
+    /// The built-in plugin's bearer token.
+    pub fn plugin_token(&self) -> &str {
+        &self.token
+    }
+
+    /// The first user's password, on the first start only: to be shown once and kept nowhere.
+    pub fn first_password(&self) -> Option<&str> {
+        self.first_password.as_deref()
+    }
+
+    /// Where `dnsvet vet` finds the running control plane.
+    pub fn socket_path(&self) -> PathBuf {
+        socket_path(&self.data_dir)
+    }
+
+    /// The snapshot that is served, once there is one.
+    pub fn published(&self) -> Option<Arc<Published>> {
+        self.published.borrow().clone()
+    }
+
+    /// Tells when another snapshot is served.
+    pub fn watch(&self) -> watch::Receiver<Option<Arc<Published>>> {
+        self.published.subscribe()
+    }
+
+    /// What is in force, and what went wrong last.
+    pub fn status(&self) -> Status {
+        let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(published) = self.published() else { return Status { problem, ..Status::default() } };
+        Status {
+            id: published.id.clone(),
+            serial: published.serial,
+            built_ms: published.built_ms,
+            lists: published.lists.clone(),
+            problem,
+        }
+    }
+
+    /// Stores a decision and waits until the snapshot with it is served.
+    ///
+    /// # Errors
+    /// If the name is none, the store fails, or no snapshot could be made (the decision is kept).
+    pub fn vet(
+        &self,
+        who: &Identity,
+        name: &str,
+        decision: Decision,
+        scope: Scope,
+    ) -> Result<Decided, ControlError> {
+        let refuse = |why: String| ControlError::Name { name: name.to_owned(), why };
+        let parsed = Name::parse(name.trim()).map_err(|error| refuse(error.to_string()))?;
+        if parsed.is_root() {
+            return Err(refuse("it is empty".into()));
+        }
+        if parsed.label_count() < 2 && scope == Scope::Suffix && decision != Decision::None {
+            return Err(refuse(
+                "it would decide a whole top-level domain; say exact, or put it in a list".into(),
+            ));
+        }
+        let row = VettedRow {
+            name: parsed.as_str().to_owned(),
+            decision,
+            scope,
+            author: who.name.clone(),
+            time_ms: now_ms(),
+            before: Decision::None,
+        };
+        let row = self.state.decide(who.tenant, &row)?.unwrap_or(row);
+        let published = self.order(Order::Vetted)?.recv().map_err(|_| ControlError::Closed)??;
+        Ok(Decided { row, serial: published.serial, snapshot: published.id.clone() })
+    }
+
+    /// Reads lists and policy again, under a new configuration if one is given, and waits for the snapshot.
+    ///
+    /// # Errors
+    /// If a list or the policy is bad: the last good snapshot stays.
+    pub fn reload(&self, config: Option<Config>) -> Result<Arc<Published>, ControlError> {
+        self.order(Order::Reload(config.map(Box::new)))?.recv().map_err(|_| ControlError::Closed)?
+    }
+
+    /// Everything that `/metrics` says.
+    pub fn metrics(&self) -> String {
+        self.metrics.text()
+    }
+
+    /// Adds what another part of the process counts to `/metrics`.
+    pub fn add_metrics(&self, source: MetricsSource) {
+        self.metrics.add(source);
+    }
+
+    /// Counts a stored batch.
+    pub fn count_events(&self, stored: u64, known: u64) {
+        self.metrics.events(stored, known);
+    }
+
+    /// Writes an audit line of the control plane itself.
+    pub fn audit(&self, author: &str, what: &str, detail: &str) -> Result<(), ControlError> {
+        let line =
+            AuditRow { time_ms: now_ms(), author: author.into(), what: what.into(), detail: detail.into() };
+        Ok(self.state.audit(Tenant::DEFAULT, &line)?)
+    }
+
+    fn order(&self, order: Order) -> Result<Receiver<Result<Arc<Published>, ControlError>>, ControlError> {
+        let (reply, answer) = channel();
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.send((order, reply)).map_err(|_| ControlError::Closed)?;
+        Ok(answer)
+    }
+}
+
+/// Where the control plane of a data folder listens for its own machine.
+pub fn socket_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("control.sock")
+}
+
+/// Makes the user `admin` where there is none, with a password that is returned.
+fn first_user(state: &dyn ControlStore) -> Result<Option<String>, ControlError> {
+    if state.user_count()? > 0 {
+        return Ok(None);
+    }
+    let password = secret::password();
+    let hash = secret::hash_password(&password)
+        .map_err(|error| ControlError::Name { name: "admin".into(), why: error.to_string() })?;
+    state.set_user(Tenant::DEFAULT, "admin", Role::Admin, &hash)?;
+    Ok(Some(password))
+}
+
+/// The compiler thread: takes all orders that wait as one.
+fn compiling(
+    mut compiler: compile::Compiler,
+    queue: &Receiver<(Order, Reply)>,
+    published: &watch::Sender<Option<Arc<Published>>>,
+    problem: &Mutex<Option<String>>,
+    metrics: &metrics::Metrics,
+) {
+    while let Ok(first) = queue.recv() {
+        let mut replies = Vec::new();
+        let mut reload = false;
+        for (order, reply) in std::iter::once(first).chain(queue.try_iter()) {
+            if let Order::Reload(config) = order {
+                reload = true;
+                if let Some(config) = config {
+                    compiler.configure(*config);
+                }
+            }
+            replies.push(reply);
+        }
+        let started = std::time::Instant::now();
+        let compiled = if reload { compiler.reload() } else { compiler.vetted_changed() };
+        match compiled {
+            Ok(fresh) => {
+                let fresh = Arc::new(fresh);
+                let took_ms = started.elapsed().as_millis() as u64;
+                tracing::info!(snapshot = %fresh.id, serial = fresh.serial, bytes = fresh.bytes.len(), took_ms, "snapshot served");
+                metrics.compiled(fresh.serial, fresh.bytes.len() as u64, started.elapsed());
+                published.send_replace(Some(fresh.clone()));
+                *problem.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                replies.into_iter().for_each(|reply| drop(reply.send(Ok(fresh.clone()))));
+                // Served first, kept then: the disk must not make a decision wait.
+                if let Err(error) = compiler.keep(&fresh) {
+                    tracing::warn!(%error, "the snapshot could not be kept; a restart will compile before it serves");
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "no new snapshot; the last good one stays in force");
+                metrics.compile_failed();
+                *problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+                let error = Arc::new(error);
+                replies
+                    .into_iter()
+                    .for_each(|reply| drop(reply.send(Err(ControlError::Compile(error.clone())))));
+            }
+        }
+    }
+}
