@@ -1,0 +1,60 @@
+/** Decisions on names: made, shown with their undo, and taken back. */
+import { post, said } from "./api";
+import type { Decision, InForce, Scope } from "./types";
+
+export interface Note {
+  key: number;
+  text: string;
+  name: string | null;
+  bad: boolean;
+  undo: (() => void) | null;
+}
+
+export const notes = $state<Note[]>([]);
+/** Rises with each decision, so that lists know when to look again. */
+export const decisions = $state({ count: 0 });
+
+let key = 0;
+
+export function note(text: string, bad = false, name: string | null = null, undo: (() => void) | null = null) {
+  const mine = ++key;
+  notes.push({ key: mine, text, name, bad, undo });
+  if (notes.length > 4) notes.shift();
+  setTimeout(() => dismiss(mine), bad ? 12_000 : 8_000);
+}
+
+export function dismiss(which: number) {
+  const at = notes.findIndex((note) => note.key === which);
+  if (at >= 0) notes.splice(at, 1);
+}
+
+/** Decides on a name; `before` is what undo goes back to. True once it is in force. */
+export async function vet(name: string, decision: Decision, before: Decision = "none", scope: Scope = "suffix"): Promise<boolean> {
+  try {
+    const done = await post<InForce>("/api/v1/vetting", { name, decision, scope });
+    decisions.count++;
+    if (decision === "none") note(`Decision taken back, in force after ${done.took_ms} ms`, false, name);
+    else note(`${decision}, in force after ${done.took_ms} ms`, false, name, () => void vet(name, before, decision, scope));
+    return true;
+  } catch (error) {
+    note(said(error), true, name);
+    return false;
+  }
+}
+
+/** Takes the newest decision back. */
+export function undoLast() {
+  const last = notes.findLast((note) => note.undo !== null);
+  if (!last?.undo) return;
+  dismiss(last.key);
+  last.undo();
+}
+
+/** The decision behind a key. */
+export const decisionOf = (pressed: string): Decision | null =>
+  ({ m: "malicious", b: "benign", h: "honeypot" } as Record<string, Decision>)[pressed] ?? null;
+
+/** Whether a key press belongs to a field that is being typed in. */
+export const typing = (event: KeyboardEvent) =>
+  event.ctrlKey || event.metaKey || event.altKey ||
+  (event.target instanceof HTMLElement && event.target.closest("input, select, textarea") !== null);
