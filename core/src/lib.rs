@@ -9,6 +9,7 @@
 //! tests: whoever runs it supplies a [`host::Host`] and carries bytes. Bytes from outside never panic here.
 
 pub mod event;
+pub mod hash;
 pub mod host;
 pub mod lists;
 pub mod message;

@@ -18,6 +18,7 @@ mod codec;
 pub mod seed;
 pub mod table;
 pub mod tokenizer;
+pub mod tunnel;
 
 pub use calibration::{Calibration, UNLISTED_PRIOR, sigmoid};
 pub use seed::Seed;

@@ -1,5 +1,7 @@
 //! Policy: what a snapshot says beside names. Today one group; a client's group is chosen here.
 
+pub mod bucket;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
