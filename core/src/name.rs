@@ -11,6 +11,8 @@ use std::fmt;
 pub const MAX_WIRE_BYTES: usize = 255;
 /// The longest label, bytes (RFC 1035 section 2.3.4).
 pub const MAX_LABEL_BYTES: usize = 63;
+/// No text of a name is longer, bytes: each byte on the wire takes at most four, escaped or as UTF-8.
+pub const MAX_TEXT_BYTES: usize = 4 * MAX_WIRE_BYTES;
 
 /// Why a text or a wire form is no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,18 +51,22 @@ impl Name {
 
     /// Parses text as people and lists write it: any case, a trailing dot or none, U-labels or A-labels.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let text = text.strip_suffix('.').unwrap_or(text);
-        if text.is_empty() {
-            return Ok(Self::root());
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(NameError::LongName(text.len()));
         }
         if text.is_ascii() {
             return Self::parse_ascii(text);
         }
+        // UTS #46 maps other scripts' full stops to dots, so the trailing one may appear only now.
         let ascii = idna::domain_to_ascii(text).map_err(|_| NameError::Idna)?;
         Self::parse_ascii(&ascii)
     }
 
     fn parse_ascii(text: &str) -> Result<Self, NameError> {
+        let text = text.strip_suffix('.').unwrap_or(text);
+        if text.is_empty() {
+            return Ok(Self::root());
+        }
         let mut builder = NameBuilder::default();
         for label in text.split('.') {
             let mut bytes = Vec::with_capacity(label.len());
@@ -120,14 +126,16 @@ impl Name {
         std::iter::successors(first, |text| text.split_once('.').map(|(_, parent)| parent))
     }
 
-    /// Whether `self` is `parent` or lies below it. Everything lies below the root.
+    /// Whether `self` is `parent` or lies below it. Everything lies below the root. `parent` is text as
+    /// [`Self::as_str`] gives it; a dot in it is always a boundary of labels, never part of one.
     pub fn is_within(&self, parent: &str) -> bool {
         parent.is_empty()
             || self.text.strip_suffix(parent).is_some_and(|head| head.is_empty() || head.ends_with('.'))
     }
 
     /// The registrable domain: one label under the public suffix, the list's private section included.
-    /// `None` for the root and for a name that is itself a public suffix.
+    /// `None` for the root and for a name that is itself a public suffix. A suffix that the list does not know
+    /// is one label (the list's rule `*`).
     pub fn registrable_domain(&self) -> Option<&str> {
         psl::domain_str(&self.text)
     }
@@ -244,3 +252,6 @@ impl NameBuilder {
         Name { text: String::from_utf8(self.text).unwrap_or_default() }
     }
 }
+
+#[cfg(test)]
+mod tests;

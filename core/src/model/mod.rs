@@ -13,14 +13,20 @@
 //! the name; slope, intercept, balance, prior, `allow_below`, `block_above` (`f64`); weights; BLAKE3 of all
 //! that came before.
 
+mod brands;
 mod calibration;
 mod codec;
+mod confusables;
+pub mod look_alike;
 pub mod seed;
+mod skeleton;
 pub mod table;
 pub mod tokenizer;
 pub mod tunnel;
 
+pub use brands::{Brand, Brands, BrandsError};
 pub use calibration::{Calibration, UNLISTED_PRIOR, sigmoid};
+pub use look_alike::{LookAlike, look_alike};
 pub use seed::Seed;
 pub use table::{BankWeights, Scratch, Table, TableWeights};
 

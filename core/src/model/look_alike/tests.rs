@@ -1,0 +1,184 @@
+use std::collections::HashSet;
+use std::io::Read;
+use std::path::PathBuf;
+
+use super::*;
+
+fn brands() -> Brands {
+    Brands::from_popular([
+        "google.com",
+        "facebook.com",
+        "microsoft.com",
+        "paypal.com",
+        "wellsfargo.com",
+        "google.de",
+        "login.com",
+        "paypa1-status.com",
+        "ebay.com",
+        "support.com",
+    ])
+}
+
+fn found(text: &str) -> Option<LookAlike> {
+    look_alike(&Name::parse(text).unwrap(), &brands())
+}
+
+#[test]
+fn a_label_that_is_read_as_a_brand_is_blocked_and_names_it() {
+    for (text, brand) in [
+        ("раураl.com", "paypal.com"),
+        ("www.раураl.xyz", "paypal.com"),
+        ("pàypal.com", "paypal.com"),
+        ("paypa1.com", "paypal.com"),
+        ("mlcrosoft.com", "microsoft.com"),
+        ("еbay.com", "ebay.com"),
+        ("g00gle.net", "google.com"),
+        ("login.goog1e.co.uk", "google.com"),
+        ("rnicrosoft.com", "microsoft.com"),
+        ("vvellsfargo.com", "wellsfargo.com"),
+        ("fаcebook.webflow.io", "facebook.com"),
+    ] {
+        let found = found(text).unwrap_or_else(|| panic!("{text} is not seen"));
+        assert_eq!(found.brand, brand);
+        assert!(found.score >= BLOCK_ABOVE, "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn the_brand_itself_under_any_suffix_is_no_look_alike() {
+    for text in
+        ["paypal.com", "www.paypal.com", "paypal.org", "google.co.jp", "google.top", "google.webflow.io"]
+    {
+        assert_eq!(found(text), None, "{text}");
+    }
+}
+
+#[test]
+fn one_edit_a_public_suffix_the_root_and_short_names_are_no_look_alikes() {
+    for text in
+        ["paypals.com", "gogle.com", "googles.com", "faceboook.com", "com", "co.uk", "xn--.com", "a.com"]
+    {
+        assert_eq!(found(text), None, "{text}");
+    }
+    assert_eq!(look_alike(&Name::root(), &brands()), None);
+    assert_eq!(look_alike(&Name::parse("paypa1.com").unwrap(), &Brands::default()), None);
+}
+
+#[test]
+fn a_brand_beside_a_lure_scores_below_a_block_unless_it_is_disguised() {
+    for text in ["paypal-login.com", "secure-paypal-verify.com", "account-google.top"] {
+        let found = found(text).unwrap_or_else(|| panic!("{text} is not seen"));
+        assert!(found.score >= 0.5 && found.score < BLOCK_ABOVE, "{text}: {found:?}");
+    }
+    let disguised = found("paypa1-login.com").unwrap();
+    assert_eq!((disguised.brand.as_str(), disguised.score >= BLOCK_ABOVE), ("paypal.com", true));
+    for text in ["paypal-shop.com", "login-support.com", "google.login.example.com", "my-bank-login.com"] {
+        assert_eq!(found(text), None, "{text}");
+    }
+}
+
+#[test]
+fn every_lure_is_found() {
+    assert!(LURES.is_sorted() && LURES.iter().all(|lure| is_lure(lure)));
+    assert!(!is_lure("paypal") && !is_lure(""));
+}
+
+#[test]
+fn a_mark_under_a_countrys_suffix_may_be_its_spelling() {
+    let brands = Brands::from_popular(["zurich.com"]);
+    let score = |text| look_alike(&Name::parse(text).unwrap(), &brands).unwrap().score;
+    assert!(score("zürich.ch") < BLOCK_ABOVE && score("zürich.com") >= BLOCK_ABOVE);
+}
+
+#[test]
+fn words_of_another_script_at_home_and_short_or_slight_changes_are_not_blocked() {
+    let brands = Brands::from_popular(["kometa.com", "paypal.com", "ebay.com"]);
+    let score = |text| look_alike(&Name::parse(text).unwrap(), &brands).map_or(0.0, |found| found.score);
+    assert!(score("комета.рф") < BLOCK_ABOVE && score("комета.com") >= BLOCK_ABOVE);
+    assert!(score("kоmета.ru") >= BLOCK_ABOVE, "two scripts in one label are nobody's spelling");
+    assert!(score("paypai.com") > 0.5 && score("paypai.com") < BLOCK_ABOVE);
+    assert_eq!([score("ebây.com"), score("ebav.com"), score("евау.com")], [0.0; 3]);
+}
+
+/// The training data: in `TEST_DATA`, else beside the repository.
+fn data(file: &str) -> Option<Vec<u8>> {
+    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let folder = std::env::var_os("TEST_DATA").map_or(beside, PathBuf::from);
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(folder.join(file))
+        .and_then(|opened| flate2::read::GzDecoder::new(opened).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => Some(bytes),
+        Err(error) => {
+            println!("skipped: {file} can't be read ({error}); set TEST_DATA");
+            None
+        }
+    }
+}
+
+#[test]
+fn clean_names_are_hardly_ever_hit_and_phishing_is() {
+    let Some(clean) = data("benign-train-meta.tsv.gz") else { return };
+    let clean = String::from_utf8_lossy(&clean);
+    let rows = || clean.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+    let popular: Vec<&str> = rows().filter(|row| row[2] == "umbrella100k-2025").map(|row| row[0]).collect();
+    let brands = Brands::from_popular(popular.iter().copied());
+    let known: HashSet<String> = popular
+        .iter()
+        .filter_map(|text| Some(Name::parse(text).ok()?.registrable_domain()?.to_owned()))
+        .collect();
+
+    let (mut seen, mut blocked, mut scored) = (HashSet::new(), Vec::new(), 0);
+    for row in rows().filter(|row| row[3] == "clean") {
+        let Ok(name) = Name::parse(row[0]) else { continue };
+        let Some(registrable) = name.registrable_domain() else { continue };
+        if known.contains(registrable) || !seen.insert(registrable.to_owned()) {
+            continue;
+        }
+        match look_alike(&name, &brands) {
+            Some(found) if found.score >= BLOCK_ABOVE => blocked.push((registrable.to_owned(), found)),
+            Some(_) => scored += 1,
+            None => {}
+        }
+    }
+    println!(
+        "{} brands, {} exempt, {} bytes; clean registrable domains that made no brand: {}, blocked {}, scored {scored}",
+        brands.len(),
+        brands.exempt_len(),
+        brands.encode().len(),
+        seen.len(),
+        blocked.len(),
+    );
+    blocked.iter().for_each(|(name, found)| println!("  {name}: {found:?}"));
+    assert!(
+        seen.len() > 20_000 && blocked.len() * 2_000 <= seen.len(),
+        "{} of {}",
+        blocked.len(),
+        seen.len()
+    );
+
+    let Some(bad) = data("malicious-train.tsv.gz") else { return };
+    let bad = String::from_utf8_lossy(&bad);
+    let all = Brands::from_popular(popular.into_iter().chain(rows().map(|row| row[0])));
+    for (which, brands, least) in [("one list", &brands, 500), ("every list", &all, 600)] {
+        let (mut phishing, mut hit, mut idn, mut blocked) = (0, 0, 0, 0);
+        for line in bad.lines().filter(|line| line.ends_with("\tphishing")) {
+            let Some(name) = line.split('\t').next().and_then(|text| Name::parse(text).ok()) else {
+                continue;
+            };
+            let found = look_alike(&name, brands);
+            phishing += 1;
+            hit += u32::from(found.is_some());
+            if name.registrable_domain().is_some_and(|registrable| registrable.starts_with("xn--")) {
+                idn += 1;
+                blocked += u32::from(found.is_some_and(|found| found.score >= BLOCK_ABOVE));
+            }
+        }
+        println!(
+            "{} brands of {which}: of {phishing} phishing names {hit} are look-alikes; of {idn} international \
+             ones {blocked} are blocked",
+            brands.len()
+        );
+        assert!(hit > 1_000 && blocked > least, "{hit} {blocked}");
+    }
+}

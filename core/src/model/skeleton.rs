@@ -1,0 +1,144 @@
+//! The skeleton of a label (UTS #39): what is left of it for the eye.
+
+use super::confusables::{self, Kind};
+
+/// A label as the eye takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Skeleton {
+    /// Every character read as plain letters and digits: `раypаl` is `paypal`, `paypa1` stays.
+    pub(super) plain: String,
+    /// `plain` with digits read as letters and pairs as one letter; only good to compare.
+    pub(super) folded: String,
+    /// It holds a letter with a mark.
+    pub(super) accents: bool,
+    /// One of those is not in Latin-1, so few languages write it.
+    pub(super) rare_accents: bool,
+    /// It holds a letter of another script, or one that only looks like another.
+    pub(super) look_alikes: bool,
+    /// It holds plain letters.
+    pub(super) latin: bool,
+}
+
+impl Skeleton {
+    /// The skeleton of a label in A-label form. `None` if it does not decode, or holds a character that looks
+    /// like no plain one.
+    pub(super) fn of(label: &str) -> Option<Self> {
+        let mut skeleton = Self {
+            plain: String::with_capacity(label.len()),
+            folded: String::new(),
+            accents: false,
+            rare_accents: false,
+            look_alikes: false,
+            latin: false,
+        };
+        match label.strip_prefix("xn--") {
+            None => {
+                skeleton.plain.push_str(label);
+                skeleton.latin = true;
+            }
+            Some(encoded) => {
+                for character in idna::punycode::decode_to_string(encoded)?.chars() {
+                    skeleton.read(character)?;
+                }
+            }
+        }
+        skeleton.folded = fold(&skeleton.plain);
+        Some(skeleton)
+    }
+
+    fn read(&mut self, character: char) -> Option<()> {
+        if character.is_ascii() {
+            self.plain.push(character.to_ascii_lowercase());
+            self.latin |= character.is_ascii_alphabetic();
+        } else if confusables::is_mark(character) {
+            (self.accents, self.rare_accents) = (true, true);
+        } else {
+            let (plain, kind) = confusables::plain(character)?;
+            self.plain.push_str(plain);
+            match kind {
+                Kind::Accent => {
+                    self.accents = true;
+                    self.latin = true;
+                    self.rare_accents |= character > '\u{ff}';
+                }
+                Kind::LookAlike => self.look_alikes = true,
+            }
+        }
+        Some(())
+    }
+}
+
+/// `0` as `o`, `1` and `i` as `l`, `3` as `e`, `5` as `s`, `rn` as `m`, `vv` as `w`.
+fn fold(plain: &str) -> String {
+    let mut folded = String::with_capacity(plain.len());
+    for byte in plain.bytes() {
+        let letter = match byte {
+            b'0' => 'o',
+            b'1' | b'i' => 'l',
+            b'3' => 'e',
+            b'5' => 's',
+            other => char::from(other),
+        };
+        let pair = match letter {
+            'n' if folded.ends_with('r') => Some('m'),
+            'v' if folded.ends_with('v') => Some('w'),
+            _ => None,
+        };
+        match pair {
+            Some(one) => {
+                folded.pop();
+                folded.push(one);
+            }
+            None => folded.push(letter),
+        }
+    }
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(label: &str) -> Skeleton {
+        let name = crate::name::Name::parse(label).unwrap();
+        Skeleton::of(name.as_str()).unwrap()
+    }
+
+    #[test]
+    fn labels_that_look_the_same_have_the_same_skeleton() {
+        for (one, other) in [
+            ("paypal", "раураӏ"),
+            ("paypal", "paypa1"),
+            ("paypal", "pàypál"),
+            ("microsoft", "rnicr0s0ft"),
+            ("microsoft", "mlcrosoft"),
+            ("wellsfargo", "vvellsfarg0"),
+            ("google", "gооgle"),
+            ("facebook", "faceb00k"),
+            ("twitter", "tw1tter"),
+        ] {
+            assert_eq!(of(one).folded, of(other).folded, "{one} {other}");
+        }
+        for (one, other) in [("paypal", "paypol"), ("google", "googles"), ("amazon", "anazon")] {
+            assert_ne!(of(one).folded, of(other).folded, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn marks_and_other_scripts_are_told_apart() {
+        let accents = of("pàypal");
+        assert!(accents.accents && !accents.look_alikes);
+        let cyrillic = of("pаypal");
+        assert!(!cyrillic.accents && cyrillic.look_alikes);
+        let plain = of("paypal");
+        assert!(!plain.accents && !plain.look_alikes);
+    }
+
+    #[test]
+    fn what_looks_like_no_latin_word_has_no_skeleton() {
+        assert_eq!(Skeleton::of(crate::name::Name::parse("例え").unwrap().as_str()), None);
+        for broken in ["xn--", "xn--\\255", "xn--99999999999999", "xn--a-"] {
+            assert!(Skeleton::of(broken).is_none_or(|skeleton| skeleton.plain.len() < 8), "{broken}");
+        }
+    }
+}
