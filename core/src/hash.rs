@@ -9,7 +9,25 @@ pub fn keyed(secret: u64, parts: &[&[u8]]) -> u64 {
     hasher.write_u64(secret);
     for part in parts {
         hasher.write(part);
-        hasher.write_usize(part.len());
+        // Not `usize`: native code and wasm32 must agree.
+        hasher.write_u64(part.len() as u64);
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secret_and_boundaries_of_parts_matter() {
+        let of = |secret, parts: &[&str]| {
+            let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+            keyed(secret, &parts)
+        };
+        assert_eq!(of(1, &["ab", "c"]), of(1, &["ab", "c"]));
+        assert_ne!(of(1, &["ab", "c"]), of(2, &["ab", "c"]));
+        assert_ne!(of(1, &["ab", "c"]), of(1, &["a", "bc"]));
+        assert_ne!(of(1, &["ab"]), of(1, &["ab", ""]));
+    }
 }
