@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::error::Error;
 use crate::wasm::Plugin;
-use crate::{shell, wasm, workspace};
+use crate::{shell, ui, wasm, workspace};
 
 /// Build the binaries and the plugin.
 #[derive(clap::Args)]
@@ -16,6 +16,7 @@ pub struct Args {
 
 /// Builds everything that runs and says where it lies.
 pub fn run(args: &Args) -> Result<(), Error> {
+    ui::build(true)?;
     let plugin = wasm::build(false)?;
     shell::show(&mut binaries(args.release))?;
     for name in ["dnsvet", "dnsvet-scorer"] {

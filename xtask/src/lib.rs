@@ -6,12 +6,16 @@
 //! ```
 
 pub mod build;
+pub mod child;
 pub mod error;
 pub mod layering;
 pub mod libtest;
+pub mod line;
 pub mod shell;
 pub mod stage;
 pub mod system;
 pub mod test;
+pub mod ui;
+pub mod up;
 pub mod wasm;
 pub mod workspace;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{build, test};
+use xtask::{build, test, up};
 
 /// Build, run and test dnsvet.
 #[derive(Parser)]
@@ -19,12 +19,15 @@ enum Command {
     Build(build::Args),
     /// Run everything that CI runs.
     Test(test::Args),
+    /// Start everything, show what it does, stay up until Ctrl-C.
+    Up(up::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Build(args) => build::run(&args).map(|_| ExitCode::SUCCESS),
         Command::Test(args) => test::run(&args),
+        Command::Up(args) => up::run(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -49,6 +50,24 @@ pub fn output(command: &mut Command) -> Result<String, Error> {
     }
     let both = stdout + &String::from_utf8_lossy(&output.stderr);
     Err(Error::Failed { command: words(command), status: output.status.to_string(), output: tail(&both) })
+}
+
+/// Runs a command to its end with bytes on its standard input and returns its standard output.
+pub fn output_with_input(command: &mut Command, input: &[u8]) -> Result<String, Error> {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().map_err(|source| start_error(command, source))?;
+    let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(input));
+    let output = child.wait_with_output().map_err(|source| start_error(command, source))?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(Error::Failed {
+            command: words(command),
+            status: output.status.to_string(),
+            output: text,
+        });
+    }
+    written.map_err(|source| start_error(command, source))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Runs a command to its end with standard output and error together in `target/xtask/NAME.log`; returns

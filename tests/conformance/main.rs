@@ -1,0 +1,3 @@
+//! What RFCs and DESIGN ask of an answer, at every door.
+
+mod malformed;

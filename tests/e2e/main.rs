@@ -1,0 +1,8 @@
+//! End to end: real Envoy, the real resolver, a real upstream that counts, real clients.
+
+mod alone;
+mod clients;
+mod events;
+mod line;
+mod list;
+mod vetting;

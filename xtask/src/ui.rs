@@ -1,0 +1,71 @@
+//! The dashboard: built by npm where Node is, left out with a word where it is not.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::error::Error;
+use crate::{shell, workspace};
+
+/// The oldest Node that the build tools accept.
+const OLDEST_NODE: (u32, u32) = (20, 19);
+
+/// Builds `host/ui/dist` if its sources are newer. Without Node it prints one line if `announce`, and the binary
+/// is built without a dashboard. Returns whether the dashboard is there.
+pub fn build(announce: bool) -> Result<bool, Error> {
+    let folder = workspace::root().join("host/ui");
+    if !folder.join("package.json").exists() {
+        return Ok(false);
+    }
+    let sources = ["package-lock.json", "index.html", "vite.config.ts", "svelte.config.js", "src", "public"];
+    let newest = sources.iter().filter_map(|source| newest(&folder.join(source))).max();
+    let built = newest_file(&folder.join("dist/index.html"));
+    if built.is_some() && built >= newest {
+        return Ok(true);
+    }
+    if !node_is_usable() {
+        if announce {
+            let (major, minor) = OLDEST_NODE;
+            println!(
+                "dashboard  left out: it needs Node {major}.{minor} or later with npm; install it and run again"
+            );
+        }
+        return Ok(false);
+    }
+    if newest_file(&folder.join("node_modules/.package-lock.json"))
+        < newest_file(&folder.join("package-lock.json"))
+    {
+        npm(&folder, "npm-ci", &["ci", "--no-audit", "--no-fund"])?;
+    }
+    npm(&folder, "npm-build", &["run", "build"])?;
+    Ok(true)
+}
+
+/// Runs npm in the dashboard's folder.
+pub fn npm(folder: &Path, log: &str, arguments: &[&str]) -> Result<String, Error> {
+    let mut command = shell::command("npm");
+    shell::logged(log, command.args(arguments).current_dir(folder))?.checked()
+}
+
+fn node_is_usable() -> bool {
+    if shell::find("npm").is_none() {
+        return false;
+    }
+    let version = shell::output(shell::command("node").arg("--version")).unwrap_or_default();
+    let mut numbers = version.trim().trim_start_matches('v').split('.').map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= OLDEST_NODE,
+        _ => false,
+    }
+}
+
+fn newest_file(path: &PathBuf) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|meta| meta.modified()).ok()
+}
+
+/// The newest file in a tree.
+fn newest(path: &PathBuf) -> Option<SystemTime> {
+    match std::fs::read_dir(path) {
+        Ok(entries) => entries.flatten().filter_map(|entry| newest(&entry.path())).max(),
+        Err(_) => newest_file(path),
+    }
+}
