@@ -100,6 +100,11 @@ impl Spool {
         self.dropped
     }
 
+    /// The number that the next event gets.
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
     /// Adds an event and numbers it. Returns how many were dropped for it: 0 or 1.
     pub fn push(&mut self, mut event: Event) -> u64 {
         event.seq = self.next_seq;
@@ -112,6 +117,11 @@ impl Spool {
         }
         self.waiting.push_back(event);
         dropped
+    }
+
+    /// Takes the oldest event out, for runners that send no batches.
+    pub fn take(&mut self) -> Option<Event> {
+        self.waiting.pop_front()
     }
 
     /// The next batch, at most `max` events, unless one is in flight or nothing waits. The events stay until

@@ -152,6 +152,10 @@ impl Counter {
 pub trait Host {
     /// Wall clock, milliseconds since 1970.
     fn now_ms(&self) -> u64;
+    /// Wall clock, microseconds since 1970.
+    fn now_us(&self) -> u64 {
+        self.now_ms() * 1_000
+    }
     /// Writes a log line, lower case.
     fn log(&mut self, level: Level, line: &str);
     /// Starts a callout; its reply comes back later under the returned id, exactly once.

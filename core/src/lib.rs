@@ -8,7 +8,9 @@
 //! The same code runs in the proxy-wasm plugin (Envoy, our wasmtime resolver), in `dnsvet check` and in
 //! tests: whoever runs it supplies a [`host::Host`] and carries bytes. Bytes from outside never panic here.
 
+pub mod doh;
 pub mod event;
+pub mod filter;
 pub mod hash;
 pub mod host;
 pub mod lists;

@@ -1,6 +1,7 @@
 //! Policy: what a snapshot says beside names. Today one group; a client's group is chosen here.
 
 pub mod bucket;
+pub mod budget;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -43,6 +44,12 @@ pub struct Policy {
     pub prior: f64,
     /// In how many popularity lists a registrable domain must be, so that a model may not block it.
     pub popular_lists: u8,
+    /// Callouts a second that one client may cause.
+    pub client_callouts_per_s: u32,
+    /// Callouts a second that names under one registrable domain may cause.
+    pub domain_callouts_per_s: u32,
+    /// Callouts a second of one instance of the filter.
+    pub callouts_per_s: u32,
     /// Zones that are answered inside the network: never scored, never tunnel-checked.
     pub local_zones: Vec<String>,
     /// Names unblocked for a while.
@@ -57,6 +64,9 @@ impl Default for Policy {
             groups: vec![Group::default()],
             prior: 0.01,
             popular_lists: 2,
+            client_callouts_per_s: 20,
+            domain_callouts_per_s: 20,
+            callouts_per_s: 1_000,
             local_zones: Vec::new(),
             unblocks: Vec::new(),
             skip_steps: Vec::new(),
@@ -72,9 +82,9 @@ pub struct Group {
     pub name: String,
     /// Clients by address; empty: everybody.
     pub clients: Vec<IpNet>,
-    /// Mode of lists, rules, look-alikes and tunnels.
+    /// Mode of lists, people's decisions, rules and what the upstream answers.
     pub lists: Mode,
-    /// Mode of the models.
+    /// Mode of models, look-alikes and tunnels: what guesses.
     pub models: Mode,
     /// What happens if the scorer fails.
     pub failure_mode: FailureMode,
@@ -92,8 +102,6 @@ pub struct Group {
     pub rebinding: bool,
     /// Browsers' own ways around the resolver are closed.
     pub keep_clients_here: bool,
-    /// Callouts a second that one client may cause.
-    pub client_callouts_per_s: u32,
     /// Distinct names under one registrable domain from one client in a minute that make a tunnel.
     pub tunnel_names_per_minute: u32,
     /// Windows in which a name is blocked.
@@ -115,7 +123,6 @@ impl Default for Group {
             honeypot_ttl_s: 10,
             rebinding: true,
             keep_clients_here: false,
-            client_callouts_per_s: 20,
             tunnel_names_per_minute: 200,
             schedules: Vec::new(),
         }
@@ -144,6 +151,17 @@ pub struct Schedule {
     pub to_minute: u16,
 }
 
+impl Schedule {
+    /// Whether the window holds `minute` of the day (UTC).
+    pub fn holds(&self, minute: u16) -> bool {
+        if self.from_minute <= self.to_minute {
+            (self.from_minute..self.to_minute).contains(&minute)
+        } else {
+            minute >= self.from_minute || minute < self.to_minute
+        }
+    }
+}
+
 impl Policy {
     /// The group of a client: longest prefix first, else the first group.
     pub fn group_of(&self, client: IpAddr) -> Option<&Group> {
@@ -153,5 +171,38 @@ impl Policy {
         };
         let best = self.groups.iter().filter_map(|group| prefix(group).map(|len| (len, group)));
         best.max_by_key(|(len, _)| *len).map(|(_, group)| group).or_else(|| self.groups.first())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_may_span_midnight() {
+        let schedule = |from_minute, to_minute| Schedule { name: "x.example".into(), from_minute, to_minute };
+        assert!(schedule(60, 120).holds(60) && !schedule(60, 120).holds(120));
+        assert!(
+            schedule(1_380, 60).holds(1_439)
+                && schedule(1_380, 60).holds(59)
+                && !schedule(1_380, 60).holds(60)
+        );
+    }
+
+    #[test]
+    fn the_longest_prefix_chooses_the_group() {
+        let group = |name: &str, net: &str| Group {
+            name: name.into(),
+            clients: net.parse().into_iter().collect(),
+            ..Group::default()
+        };
+        let groups =
+            vec![group("all", "0.0.0.0/0"), group("lab", "10.0.0.0/8"), group("desk", "10.1.1.1/32")];
+        let policy = Policy { groups, ..Policy::default() };
+        for (client, name) in
+            [("10.1.1.1", "desk"), ("10.9.9.9", "lab"), ("192.0.2.1", "all"), ("::1", "all")]
+        {
+            assert_eq!(policy.group_of(client.parse().unwrap()).unwrap().name, name, "{client}");
+        }
     }
 }

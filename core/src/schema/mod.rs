@@ -78,6 +78,9 @@ pub struct PluginConfig {
     pub spool_events: u32,
     /// Emit an event for each question.
     pub events: bool,
+    /// Hold headers until the body is decided. Needs `allow_on_headers_stop_iteration` in Envoy; where that can't
+    /// be set (Istio's WasmPlugin) say `false`: headers pass at once and the body is held.
+    pub hold_headers: bool,
 }
 
 impl Default for PluginConfig {
@@ -99,6 +102,7 @@ impl Default for PluginConfig {
             trusted_hops: 0,
             spool_events: 65_536,
             events: true,
+            hold_headers: true,
         }
     }
 }

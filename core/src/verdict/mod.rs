@@ -3,6 +3,11 @@
 //! The trace holds a line for every step of the cascade that ran, in order. Its canonical JSON (times are
 //! never in it, scores are rounded to five digits) is byte-equal in native code, wasmtime and Envoy.
 
+pub mod cache;
+pub mod cascade;
+pub mod inspect;
+pub mod special;
+
 use serde::{Deserialize, Serialize};
 
 /// What is answered. In log mode the action is `allow` and [`Verdict::would`] says what it would have been.

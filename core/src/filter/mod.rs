@@ -1,0 +1,645 @@
+//! The filter: everything that one runtime's instance holds, and the order in which it is used.
+//!
+//! ```text
+//! ask ─► verdict cache ─► cascade ─┬─► answer made here ─► event
+//!                                  ├─► pass on ─► answered (inspection) ─► event
+//!                                  └─► wait for the scorer ─► on_reply ─► …
+//! tick ─► snapshot feed, batches of events
+//! ```
+//!
+//! It does no I/O: callouts go through [`Host`], and the runner carries messages under a [`Ticket`]. Its one
+//! surprise: questions for a name that the scorer is already asked about wait for that one callout.
+
+mod breaker;
+mod flights;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use ed25519_dalek::VerifyingKey;
+
+use crate::event::{Event, Spool};
+use crate::filter::breaker::Breaker;
+use crate::filter::flights::Flights;
+use crate::hash;
+use crate::host::{Callout, CalloutId, Counter, Host, Level, Peer, Reply};
+use crate::message::{Malformed, Query, decode_answer, decode_query, rcode};
+use crate::model::{Brands, Model};
+
+use crate::model::tunnel::TunnelSketch;
+use crate::name::Name;
+use crate::policy::Policy;
+use crate::policy::budget::Budgets;
+use crate::response::{Synthesis, failure, synthesize};
+use crate::schema::{PluginConfig, ScoreReply, ScoreRequest, ScoreResult};
+use crate::snapshot::{Feed, FeedConfig, FeedStep, Snapshot, SnapshotError};
+use crate::verdict::cache::Generations;
+use crate::verdict::cascade::{Case, Next, Scored, World};
+use crate::verdict::inspect::inspect;
+use crate::verdict::{Action, Reason, Verdict};
+
+/// Verdicts and scores kept, a generation each.
+const CACHE_ENTRIES: usize = 16_384;
+/// How long a scorer's answer is believed, milliseconds.
+const SCORE_TTL_MS: u64 = 600_000;
+/// How long the control plane may take for a batch of events, milliseconds.
+const EVENTS_TIMEOUT_MS: u32 = 5_000;
+
+/// Names a question in flight; the runner chooses it (the stream's context id).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u32);
+
+/// What the runner does with a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Pass it on; the upstream's answer goes to [`Filter::answered`].
+    Pass,
+    /// Answer this message.
+    Answer(Answered),
+    /// Answer nothing; a runtime that can't do that sends this refusal.
+    Drop(Option<Vec<u8>>),
+    /// Not a DNS question: HTTP 400; over UDP and TCP the message within, if any.
+    Bad(Option<Vec<u8>>),
+    /// Wait: the outcome comes from [`Filter::on_reply`].
+    Wait,
+}
+
+/// An answer that the filter made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The DNS message.
+    pub wire: Vec<u8>,
+    /// Seconds for which it may be cached.
+    pub max_age_s: u32,
+}
+
+/// A configuration that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Not the JSON of [`PluginConfig`].
+    #[error("plugin configuration: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A key of `snapshot_keys` is not an Ed25519 public key.
+    #[error("plugin configuration: snapshot_keys: {0:?} is not an Ed25519 public key in 64 hex digits")]
+    Key(String),
+    /// The inline snapshot is not base64.
+    #[error("plugin configuration: snapshot: not standard base64")]
+    Base64,
+    /// The inline snapshot can't be opened.
+    #[error("plugin configuration: snapshot: {0}")]
+    Snapshot(#[from] SnapshotError),
+}
+
+/// One instance of the filter.
+pub struct Filter {
+    config: PluginConfig,
+    snapshot: Option<Snapshot>,
+    model: Option<Model>,
+    brands: Brands,
+    policy: Policy,
+    verdicts: Generations<(Verdict, u64)>,
+    logits: Generations<f32>,
+    scores: Generations<(ScoreResult, String, u64)>,
+    tunnel: TunnelSketch,
+    budgets: Budgets,
+    secret: u64,
+    breaker: Breaker,
+    streams: HashMap<Ticket, Stream>,
+    flights: Flights,
+    spool: Spool,
+    feed: Option<Feed>,
+    feed_callout: Option<CalloutId>,
+    events_callout: Option<CalloutId>,
+}
+
+/// A question in flight.
+struct Stream {
+    query: Query,
+    client: IpAddr,
+    door: String,
+    time_us: u64,
+    took_us: u64,
+    state: State,
+}
+
+enum State {
+    /// Waits for the scorer.
+    Waiting(Box<Case>),
+    /// Passed on; waits for the upstream's answer.
+    Passed(Box<Verdict>),
+}
+
+/// A question as the runner hands it in.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The DNS message.
+    pub wire: &'a [u8],
+    /// The client's address.
+    pub client: IpAddr,
+    /// The door it came through: `udp`, `tcp`, `doh`, `envoy`.
+    pub door: &'a str,
+}
+
+impl Filter {
+    /// A filter with its configuration (JSON of [`PluginConfig`]). `source` names this life of it in events:
+    /// unique among all runtimes and restarts.
+    pub fn new(config: &[u8], source: String) -> Result<Self, ConfigError> {
+        let config: PluginConfig =
+            if config.is_empty() { PluginConfig::default() } else { serde_json::from_slice(config)? };
+        let keys = config.snapshot_keys.iter().map(|hex| parse_key(hex)).collect::<Result<Vec<_>, _>>()?;
+        let inline = match config.snapshot.as_str() {
+            "" => None,
+            text => {
+                use base64::Engine;
+                let bytes = base64::engine::general_purpose::STANDARD.decode(text);
+                Some(Snapshot::open(Bytes::from(bytes.map_err(|_| ConfigError::Base64)?), &keys)?)
+            }
+        };
+        let secret = hash::keyed(0, &[source.as_bytes()]);
+        let feed = (!config.control_cluster.is_empty()).then(|| {
+            let token = config.token.clone();
+            Feed::new(
+                FeedConfig { token, keys, jitter_seed: secret, ..FeedConfig::default() },
+                inline.as_ref(),
+            )
+        });
+        let spool = Spool::new(source, config.spool_events as usize);
+        let mut filter = Self {
+            config: PluginConfig { snapshot: String::new(), ..config },
+            snapshot: None,
+            model: None,
+            brands: Brands::default(),
+            policy: Policy::default(),
+            verdicts: Generations::new(CACHE_ENTRIES),
+            logits: Generations::new(CACHE_ENTRIES),
+            scores: Generations::new(CACHE_ENTRIES),
+            tunnel: TunnelSketch::new(secret),
+            budgets: Budgets::new(&Policy::default(), secret),
+            secret,
+            breaker: Breaker::default(),
+            streams: HashMap::new(),
+            flights: Flights::default(),
+            spool,
+            feed,
+            feed_callout: None,
+            events_callout: None,
+        };
+        if let Some(snapshot) = inline {
+            filter.set_snapshot(snapshot)?;
+        }
+        Ok(filter)
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &PluginConfig {
+        &self.config
+    }
+
+    /// The snapshot in force.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref()
+    }
+
+    /// Puts a snapshot in force. One whose brands or model can't be read is refused and the last good one stays.
+    pub fn set_snapshot(&mut self, snapshot: Snapshot) -> Result<(), SnapshotError> {
+        let bad =
+            |section, why: &dyn std::fmt::Display| SnapshotError::Section { section, why: why.to_string() };
+        let model = snapshot.small_model().map(Model::decode).transpose();
+        let model = model.map_err(|error| bad("small model", &error))?;
+        let brands = match snapshot.brands() {
+            [] => Brands::default(),
+            bytes => Brands::decode(bytes).map_err(|error| bad("brands", &error))?,
+        };
+        if self.model.as_ref().map(Model::id) != model.as_ref().map(Model::id) {
+            self.logits.clear();
+        }
+        self.verdicts.clear();
+        self.policy = snapshot.policy().clone();
+        self.budgets = Budgets::new(&self.policy, self.secret);
+        (self.model, self.brands, self.snapshot) = (model, brands, Some(snapshot));
+        Ok(())
+    }
+
+    /// Replaces the mode of models in every group, until the next snapshot.
+    pub fn set_models_mode(&mut self, mode: crate::policy::Mode) {
+        for group in &mut self.policy.groups {
+            group.models = mode;
+        }
+        self.verdicts.clear();
+    }
+
+    /// Decides a question, or starts to.
+    pub fn ask(&mut self, host: &mut dyn Host, ticket: Ticket, asked: Asked<'_>) -> Outcome {
+        let time_us = host.now_us();
+        let query = match decode_query(asked.wire) {
+            Ok(query) => query,
+            Err(malformed) => {
+                host.count(Counter::Malformed, 1);
+                return refuse(&malformed, asked.door);
+            }
+        };
+        host.count(Counter::Queries, 1);
+        let (name, qtype) = (query.question.name.clone(), query.question.qtype);
+        let stream = |state| Stream {
+            query,
+            client: asked.client,
+            door: asked.door.to_owned(),
+            time_us,
+            took_us: 0,
+            state,
+        };
+        let now_ms = time_us / 1_000;
+        let key = self.cache_key(&name, asked.client);
+        if let Some((verdict, until_ms)) = self.verdicts.get(&key)
+            && *until_ms > now_ms
+        {
+            let mut verdict = verdict.clone();
+            if let Some(line) = verdict.trace.first_mut() {
+                line.said = Case::question_line(&name, qtype);
+            }
+            host.count(Counter::VerdictCacheHits, 1);
+            let stream = stream(State::Passed(Box::new(verdict.clone())));
+            return self.settle(host, ticket, stream, verdict);
+        }
+        let (case, next) = self.world(now_ms, |world| {
+            let mut case = Case::new(name, qtype, asked.client, world);
+            let next = case.run(world);
+            (case, next)
+        });
+        match next {
+            Next::Settled(verdict) => {
+                self.remember(&case, key, &verdict, now_ms);
+                let stream = stream(State::Passed(Box::new(verdict.clone())));
+                self.settle(host, ticket, stream, verdict)
+            }
+            Next::AskScorer => {
+                let name = case.name().as_str().to_owned();
+                self.streams.insert(ticket, stream(State::Waiting(Box::new(case))));
+                match self.ask_scorer(host, ticket, &name) {
+                    Ok(()) => Outcome::Wait,
+                    Err(why) => self.resume(host, ticket, Scored::Failed(why)),
+                }
+            }
+        }
+    }
+
+    /// A callout came back. Questions that it settles are returned with their outcomes.
+    pub fn on_reply(&mut self, host: &mut dyn Host, id: CalloutId, reply: &Reply) -> Vec<(Ticket, Outcome)> {
+        if self.feed_callout == Some(id) {
+            self.feed_callout = None;
+            self.on_feed(host, reply);
+            return Vec::new();
+        }
+        if self.events_callout == Some(id) {
+            self.events_callout = None;
+            self.on_events_stored(host, reply);
+            return Vec::new();
+        }
+        let Some((name, tickets)) = self.flights.land(id) else { return Vec::new() };
+        let now_ms = host.now_ms();
+        let scored = read_score(reply, &name);
+        match &scored {
+            Scored::Result(result, model) => {
+                self.breaker.succeeded();
+                self.scores.insert(&name, (result.clone(), model.clone(), now_ms + SCORE_TTL_MS));
+            }
+            Scored::Failed(why) => {
+                self.breaker.failed(now_ms);
+                host.log(Level::Warn, &format!("scorer gave no score: {why}"));
+            }
+        }
+        tickets.into_iter().map(|ticket| (ticket, self.resume(host, ticket, scored.clone()))).collect()
+    }
+
+    /// The upstream answered a question that was passed on. Returns the answer that replaces it, or `None` if it
+    /// may pass as it is.
+    pub fn answered(&mut self, host: &mut dyn Host, ticket: Ticket, wire: &[u8]) -> Option<Outcome> {
+        let stream = self.streams.remove(&ticket)?;
+        let State::Passed(verdict) = &stream.state else { return None };
+        let changed = decode_answer(wire).ok().and_then(|answer| {
+            let group = self.policy.group_of(stream.client)?;
+            inspect(
+                &stream.query.question.name,
+                verdict,
+                &answer,
+                group,
+                &self.policy,
+                self.snapshot.as_ref(),
+            )
+        });
+        let Some(changed) = changed else {
+            let verdict = (**verdict).clone();
+            self.record(host, &stream, verdict);
+            return None;
+        };
+        if !changed.action.stops() {
+            self.record(host, &stream, changed);
+            return None;
+        }
+        host.count(Counter::ResponsesBlocked, 1);
+        Some(self.answer(host, &stream, changed))
+    }
+
+    /// The question's stream ended; if nothing was recorded for it yet, it is now. Returns outcomes of others
+    /// that waited for a callout that ends with it.
+    pub fn end(&mut self, host: &mut dyn Host, ticket: Ticket) -> Vec<(Ticket, Outcome)> {
+        let Some(stream) = self.streams.remove(&ticket) else { return Vec::new() };
+        match stream.state {
+            State::Passed(ref verdict) => {
+                let verdict = (**verdict).clone();
+                self.record(host, &stream, verdict);
+                Vec::new()
+            }
+            State::Waiting(ref case) => {
+                let mut case = (**case).clone();
+                let gone = Scored::Failed("the client left");
+                let verdict = self.world(host.now_ms(), |world| case.scored(world, gone));
+                self.record(host, &stream, verdict);
+                let waiters = self.flights.leave(ticket);
+                let left = Scored::Failed("its callout ended with another client");
+                waiters.into_iter().map(|ticket| (ticket, self.resume(host, ticket, left.clone()))).collect()
+            }
+        }
+    }
+
+    /// Whether a question was passed on and its answer is still to come.
+    pub fn is_passed(&self, ticket: Ticket) -> bool {
+        self.streams.get(&ticket).is_some_and(|stream| matches!(stream.state, State::Passed(_)))
+    }
+
+    /// Every `tick_ms`: looks for a snapshot, sends events.
+    pub fn tick(&mut self, host: &mut dyn Host) {
+        if self.feed_callout.is_none() {
+            self.fetch(host);
+        }
+        self.send_events(host);
+    }
+
+    /// Events waiting to be sent.
+    pub fn spool(&mut self) -> &mut Spool {
+        &mut self.spool
+    }
+
+    fn world<T>(&mut self, now_ms: u64, run: impl FnOnce(&mut World<'_>) -> T) -> T {
+        let mut world = World {
+            snapshot: self.snapshot.as_ref(),
+            policy: &self.policy,
+            brands: &self.brands,
+            model: self.model.as_ref(),
+            logits: &mut self.logits,
+            scores: &mut self.scores,
+            tunnel: &mut self.tunnel,
+            budgets: &mut self.budgets,
+            scorer: !self.config.scorer_cluster.is_empty(),
+            now_ms,
+        };
+        run(&mut world)
+    }
+
+    fn cache_key(&self, name: &Name, client: IpAddr) -> String {
+        let group = self.policy.group_of(client).map_or("", |group| group.name.as_str());
+        format!("{group}\0{}", name.as_str())
+    }
+
+    /// Keeps a verdict for a minute, unless time, client or load had a part in it.
+    fn remember(&mut self, case: &Case, key: String, verdict: &Verdict, now_ms: u64) {
+        if !case.is_passing() {
+            self.verdicts.insert(&key, (verdict.clone(), now_ms + 60_000));
+        }
+    }
+
+    fn settle(
+        &mut self,
+        host: &mut dyn Host,
+        ticket: Ticket,
+        mut stream: Stream,
+        verdict: Verdict,
+    ) -> Outcome {
+        stream.took_us = host.now_us().saturating_sub(stream.time_us);
+        if verdict.action.stops() {
+            host.count(Counter::Blocked, 1);
+            return self.answer(host, &stream, verdict);
+        }
+        stream.state = State::Passed(Box::new(verdict));
+        self.streams.insert(ticket, stream);
+        Outcome::Pass
+    }
+
+    fn answer(&mut self, host: &mut dyn Host, stream: &Stream, verdict: Verdict) -> Outcome {
+        let group = self.policy.group_of(stream.client);
+        let (udp, encrypted) = (stream.door == "udp", !matches!(stream.door.as_str(), "udp" | "tcp"));
+        let wire = synthesize(&match verdict.action {
+            Action::Custom => Synthesis::localhost(&stream.query, verdict.ttl_s, udp, encrypted),
+            action => Synthesis {
+                query: &stream.query,
+                action,
+                ttl_s: verdict.ttl_s,
+                addresses: group.map(|g| (g.honeypot_v4, g.honeypot_v6)),
+                ede: self.explain(&verdict),
+                udp,
+                encrypted,
+            },
+        });
+        let max_age_s = verdict.ttl_s;
+        self.record(host, stream, verdict);
+        match wire {
+            Some(wire) => Outcome::Answer(Answered { wire, max_age_s }),
+            None => Outcome::Drop(Some(failure(&stream.query, rcode::REFUSED, None))),
+        }
+    }
+
+    /// The extended error (RFC 8914) of a verdict: a fixed phrase and the event's id.
+    fn explain(&self, verdict: &Verdict) -> Option<(u16, String)> {
+        let (code, phrase) = match (verdict.action, verdict.reason()?) {
+            (_, Reason::Special) => return None,
+            (Action::Honeypot, _) => (4, "forged by policy"),
+            (_, Reason::Mandatory) => (16, "blocked by law"),
+            (_, Reason::Failure) => (0, "not decided"),
+            _ => (15, "blocked by policy"),
+        };
+        Some((code, format!("{phrase}; event {}/{}", self.spool.source(), self.spool.next_seq())))
+    }
+
+    fn record(&mut self, host: &mut dyn Host, stream: &Stream, verdict: Verdict) {
+        let not_confident = verdict.reason() == Some(Reason::NotConfident);
+        if not_confident {
+            host.count(Counter::NotConfident, 1);
+        }
+        if !self.config.events {
+            return;
+        }
+        let dropped = self.spool.push(Event {
+            seq: 0,
+            time_ms: stream.time_us / 1_000,
+            client: stream.client.to_string(),
+            name: stream.query.question.name.as_str().to_owned(),
+            qtype: stream.query.question.qtype,
+            door: stream.door.clone(),
+            verdict,
+            not_confident,
+            took_us: stream.took_us,
+        });
+        if dropped > 0 {
+            host.count(Counter::EventsDropped, dropped);
+        }
+    }
+
+    fn ask_scorer(&mut self, host: &mut dyn Host, ticket: Ticket, name: &str) -> Result<(), &'static str> {
+        if self.flights.join(name, ticket) {
+            return Ok(());
+        }
+        if !self.breaker.allows(host.now_ms()) {
+            return Err("breaker open");
+        }
+        if self.flights.len() >= self.config.scorer_in_flight as usize {
+            return Err("too many callouts in flight");
+        }
+        let request = ScoreRequest { names: vec![name.to_owned()], model: None };
+        let callout = Callout {
+            peer: Peer::Scorer,
+            method: "POST",
+            path: "/v1/score".into(),
+            headers: vec![("content-type".into(), "application/json".into())],
+            body: serde_json::to_vec(&request).unwrap_or_default(),
+            timeout_ms: self.config.scorer_timeout_ms,
+        };
+        let id = host.callout(callout).map_err(|_| "not started")?;
+        host.count(Counter::Callouts, 1);
+        self.flights.start(id, name, ticket);
+        Ok(())
+    }
+
+    /// Goes on with a question that waited for the scorer.
+    fn resume(&mut self, host: &mut dyn Host, ticket: Ticket, scored: Scored) -> Outcome {
+        let Some(stream) = self.streams.remove(&ticket) else { return Outcome::Pass };
+        let State::Waiting(case) = &stream.state else { return Outcome::Pass };
+        let mut case = (**case).clone();
+        if matches!(scored, Scored::Failed(_)) {
+            host.count(Counter::CalloutFailures, 1);
+        }
+        let now_ms = host.now_ms();
+        let verdict = self.world(now_ms, |world| case.scored(world, scored));
+        let key = self.cache_key(case.name(), stream.client);
+        self.remember(&case, key, &verdict, now_ms);
+        self.settle(host, ticket, stream, verdict)
+    }
+
+    fn fetch(&mut self, host: &mut dyn Host) {
+        let Some(callout) = self.feed.as_mut().and_then(|feed| feed.next_request(host.now_ms())) else {
+            return;
+        };
+        match host.callout(callout) {
+            Ok(id) => self.feed_callout = Some(id),
+            Err(_) => self.on_feed(host, &Reply::nothing()),
+        }
+    }
+
+    fn on_feed(&mut self, host: &mut dyn Host, reply: &Reply) {
+        let now_ms = host.now_ms();
+        let Some(feed) = self.feed.as_mut() else { return };
+        let refused = match feed.on_reply(reply, now_ms) {
+            FeedStep::Idle => return,
+            FeedStep::More => return self.fetch(host),
+            FeedStep::Ready(snapshot) => {
+                let said = format!("snapshot {} in force, serial {}", snapshot.id(), snapshot.serial());
+                match self.set_snapshot(snapshot) {
+                    Ok(()) => {
+                        host.count(Counter::SnapshotsLoaded, 1);
+                        host.log(Level::Info, &said);
+                        return;
+                    }
+                    Err(error) => error,
+                }
+            }
+            FeedStep::Refused(error) => error,
+        };
+        host.count(Counter::SnapshotsRefused, 1);
+        host.log(Level::Error, &format!("snapshot refused, the last good one stays: {refused}"));
+    }
+
+    fn send_events(&mut self, host: &mut dyn Host) {
+        if self.config.control_cluster.is_empty() || self.events_callout.is_some() {
+            return;
+        }
+        let Some(batch) = self.spool.batch(Spool::BATCH_EVENTS) else { return };
+        let callout = Callout {
+            peer: Peer::Control,
+            method: "POST",
+            path: "/v1/events".into(),
+            headers: vec![
+                ("content-type".into(), "application/json".into()),
+                ("authorization".into(), format!("Bearer {}", self.config.token)),
+            ],
+            body: serde_json::to_vec(&batch).unwrap_or_default(),
+            timeout_ms: EVENTS_TIMEOUT_MS,
+        };
+        match host.callout(callout) {
+            Ok(id) => self.events_callout = Some(id),
+            Err(_) => self.spool.retry(),
+        }
+    }
+
+    fn on_events_stored(&mut self, host: &mut dyn Host, reply: &Reply) {
+        if !(200..300).contains(&reply.status) {
+            self.spool.retry();
+            host.log(
+                Level::Warn,
+                &format!("control plane took no events (status {}); they stay", reply.status),
+            );
+            return;
+        }
+        let sent = self.spool.acknowledge();
+        host.count(Counter::EventsSent, sent);
+        self.send_events(host);
+    }
+}
+
+fn parse_key(hex: &str) -> Result<VerifyingKey, ConfigError> {
+    let bad = || ConfigError::Key(hex.to_owned());
+    let mut bytes = [0u8; 32];
+    if hex.len() != 64 {
+        return Err(bad());
+    }
+    for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        let pair = std::str::from_utf8(pair).map_err(|_| bad())?;
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| bad())?;
+    }
+    VerifyingKey::from_bytes(&bytes).map_err(|_| bad())
+}
+
+/// What is said to a message that is no question: over HTTP a status, else a DNS message or nothing.
+fn refuse(malformed: &Malformed, door: &str) -> Outcome {
+    let wire = malformed.response();
+    match (door, malformed, wire) {
+        (_, Malformed::NotImp { .. } | Malformed::BadVers { .. }, Some(wire)) => {
+            Outcome::Answer(Answered { wire, max_age_s: 0 })
+        }
+        ("udp" | "tcp", _, Some(wire)) => Outcome::Answer(Answered { wire, max_age_s: 0 }),
+        ("udp" | "tcp", _, None) => Outcome::Drop(None),
+        (_, _, wire) => Outcome::Bad(wire),
+    }
+}
+
+/// Reads the scorer's reply for one name. A score outside [0, 1] or for another name is garbage.
+fn read_score(reply: &Reply, name: &str) -> Scored {
+    if reply.status == 0 {
+        return Scored::Failed("timeout or reset");
+    }
+    if reply.status != 200 {
+        return Scored::Failed("status is not 200");
+    }
+    let Ok(parsed) = serde_json::from_slice::<ScoreReply>(&reply.body) else {
+        return Scored::Failed("not a score reply");
+    };
+    let result = parsed.results.into_iter().find(|result| result.name == name);
+    let in_range = |p: Option<f64>| p.is_some_and(|p| (0.0..=1.0).contains(&p));
+    match result {
+        Some(result) if result.error.is_none() && in_range(result.p.or(result.score)) => {
+            Scored::Result(result, parsed.model)
+        }
+        _ => Scored::Failed("no score for the name"),
+    }
+}

@@ -1,0 +1,575 @@
+//! The cascade: the steps that make a verdict, in order, each leaving its line in the trace.
+//!
+//! ```text
+//! special ► group ► mandatory ► vetted ► unblock ► lists ► look-alike ► tunnel ► model ─┬► verdict
+//!                                                          between the thresholds ► budget ► scorer ► popular
+//! ```
+//!
+//! A [`Case`] is one question on its way. [`Case::run`] either settles it or says that the scorer must be
+//! asked; [`Case::scored`] goes on with what came back. Its one surprise: a step that is in log mode still
+//! ends the cascade, with the action `allow` and what it would have been in `would`.
+
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+use crate::model::{Brands, Model, look_alike};
+
+use crate::model::tunnel::TunnelSketch;
+use crate::name::Name;
+use crate::policy::budget::Budgets;
+use crate::policy::{FailureMode, Group, Mode, Policy};
+use crate::schema::ScoreResult;
+use crate::snapshot::{Decision, Match, Role, Snapshot};
+use crate::verdict::cache::Generations;
+use crate::verdict::special::{Special, special};
+use crate::verdict::{Action, Reason, Step, TraceLine, Verdict, round_score};
+
+/// A model never blocks below this probability, whatever its threshold says.
+pub const LEAST_BLOCKING_P: f64 = 0.90;
+/// Below this confidence a verdict of the model is put before a person.
+pub const LEAST_CONFIDENCE: f64 = 0.90;
+
+/// What the trace says of a callout that may be made, or need not be.
+const WITHIN_BUDGET: &str = "within the budget of callouts";
+
+/// What a case is decided with. The filter owns all of it.
+pub struct World<'a> {
+    /// The snapshot in force.
+    pub snapshot: Option<&'a Snapshot>,
+    /// Its policy, or the default one.
+    pub policy: &'a Policy,
+    /// Its brands, decoded.
+    pub brands: &'a Brands,
+    /// Its small model, decoded.
+    pub model: Option<&'a Model>,
+    /// Logits of the small model by name.
+    pub logits: &'a mut Generations<f32>,
+    /// What the scorer said of names, its model and until when that is believed.
+    pub scores: &'a mut Generations<(ScoreResult, String, u64)>,
+    /// Names seen under registrable domains.
+    pub tunnel: &'a mut TunnelSketch,
+    /// What callouts may cost.
+    pub budgets: &'a mut Budgets,
+    /// Whether there is a scorer to ask.
+    pub scorer: bool,
+    /// Wall clock, milliseconds since 1970.
+    pub now_ms: u64,
+}
+
+impl World<'_> {
+    fn runs(&self, step: Step) -> bool {
+        !self.policy.skip_steps.contains(&step)
+    }
+
+    fn popularity(&self, name: &Name) -> u8 {
+        self.snapshot.map_or(0, |snapshot| snapshot.popularity(name))
+    }
+
+    fn is_popular(&self, name: &Name) -> bool {
+        self.popularity(name) >= self.policy.popular_lists
+    }
+
+    /// What the scorer said of a name, if that is still believed.
+    fn known_score(&mut self, name: &str) -> Option<(ScoreResult, String)> {
+        let (result, model, until_ms) = self.scores.get(name)?;
+        (*until_ms > self.now_ms).then(|| (result.clone(), model.clone()))
+    }
+
+    /// Probability of malicious by the small model for the declared prior, its cache first.
+    fn small_p(&mut self, name: &str) -> Option<f64> {
+        let model = self.model?;
+        let logit = match self.logits.get(name) {
+            Some(logit) => *logit,
+            None => {
+                let logit = model.logit(name);
+                self.logits.insert(name, logit);
+                logit
+            }
+        };
+        Some(round_score(model.probability(logit, self.policy.prior)))
+    }
+}
+
+/// Which mode wraps a ruling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wrap {
+    /// The protocol says so; no mode.
+    None,
+    /// Lists, people and rules.
+    Lists,
+    /// Models, look-alikes and tunnels.
+    Models,
+}
+
+/// What a step decided.
+#[derive(Debug, Clone)]
+struct Ruling {
+    action: Action,
+    reason: Reason,
+    rule: Option<String>,
+    wrap: Wrap,
+}
+
+/// What comes next for a case.
+#[derive(Debug)]
+pub enum Next {
+    /// It is decided.
+    Settled(Verdict),
+    /// The small model could not settle it: ask the scorer, then [`Case::scored`].
+    AskScorer,
+}
+
+/// What the scorer said.
+#[derive(Debug, Clone)]
+pub enum Scored {
+    /// A score, with the model's id.
+    Result(ScoreResult, String),
+    /// Nothing usable: timeout, breaker, garbage; carries which.
+    Failed(&'static str),
+}
+
+/// One question on its way through the cascade.
+#[derive(Debug, Clone)]
+pub struct Case {
+    name: Name,
+    client: IpAddr,
+    group: Group,
+    snapshot: String,
+    trace: Vec<TraceLine>,
+    score: Option<f64>,
+    model: Option<String>,
+    /// Time, client or load had a part in it, so the verdict is not for the cache.
+    passing: bool,
+}
+
+type Flow = ControlFlow<Ruling>;
+
+impl Case {
+    /// A new case: `name` asked with type `qtype` by `client`.
+    pub fn new(name: Name, qtype: u16, client: IpAddr, world: &World<'_>) -> Self {
+        let group = world.policy.group_of(client).cloned().unwrap_or_default();
+        let snapshot = world.snapshot.map(|s| s.id().to_owned()).unwrap_or_default();
+        let mut case = Self {
+            name,
+            client,
+            group,
+            snapshot,
+            trace: Vec::with_capacity(12),
+            score: None,
+            model: None,
+            passing: false,
+        };
+        let said = Self::question_line(&case.name, qtype);
+        case.say(Step::Decode, said);
+        case
+    }
+
+    /// What the first line of a trace says.
+    pub fn question_line(name: &Name, qtype: u16) -> String {
+        format!("{name} type {qtype}")
+    }
+
+    /// The name asked.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The group of the client.
+    pub fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// Whether time, client or load had a part in the verdict, so that it must not be cached.
+    pub fn is_passing(&self) -> bool {
+        self.passing
+    }
+
+    /// Runs the cascade from its start.
+    pub fn run(&mut self, world: &mut World<'_>) -> Next {
+        let mut scored = true;
+        if world.runs(Step::Special) {
+            match special(&self.name, self.group.keep_clients_here, &world.policy.local_zones) {
+                Some(Special::Answered(action, why)) => {
+                    self.say(Step::Special, why.to_owned());
+                    return Next::Settled(self.settle(Ruling {
+                        action,
+                        reason: Reason::Special,
+                        rule: None,
+                        wrap: Wrap::None,
+                    }));
+                }
+                Some(Special::Unscored(why)) => {
+                    self.say(Step::Special, format!("{why}: never scored"));
+                    scored = false;
+                }
+                None => self.say(Step::Special, "not special".to_owned()),
+            }
+        }
+        let said = format!(
+            "{} (lists {}, models {})",
+            self.group.name,
+            mode_word(self.group.lists),
+            mode_word(self.group.models)
+        );
+        self.say(Step::Group, said);
+        let Some(snapshot) = world.snapshot else {
+            self.passing = true;
+            self.say(Step::Lists, "no snapshot in force".to_owned());
+            return Next::Settled(self.failed());
+        };
+        if let ControlFlow::Break(ruling) = self.by_lists(world, snapshot) {
+            return Next::Settled(self.settle(ruling));
+        }
+        if !scored {
+            return Next::Settled(self.pass(Some(Reason::Special)));
+        }
+        if self.group.models == Mode::Off {
+            return Next::Settled(self.pass(None));
+        }
+        if let ControlFlow::Break(ruling) = self.by_shape(world) {
+            return Next::Settled(self.settle(ruling));
+        }
+        self.by_model(world)
+    }
+
+    /// Steps that a person, a law or a list decides.
+    fn by_lists(&mut self, world: &World<'_>, snapshot: &Snapshot) -> Flow {
+        if self.group.lists == Mode::Off {
+            return ControlFlow::Continue(());
+        }
+        let matches = snapshot.lookup(&self.name);
+        if world.runs(Step::Mandatory) {
+            self.mandatory(snapshot, &matches)?;
+        }
+        if world.runs(Step::Vetted) {
+            self.vetted(snapshot)?;
+        }
+        if world.runs(Step::Unblock) {
+            self.unblock(world)?;
+        }
+        if world.runs(Step::Lists) {
+            self.schedule(world)?;
+            self.listed(snapshot, &matches)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn mandatory(&mut self, snapshot: &Snapshot, matches: &[Match]) -> Flow {
+        match first(snapshot, matches, Role::Mandatory) {
+            Some((found, list)) => {
+                self.say(Step::Mandatory, listed_as(list, found));
+                self.stop(Reason::Mandatory, Some(list.to_owned()))
+            }
+            None => self.next(Step::Mandatory, "on no mandatory list"),
+        }
+    }
+
+    fn vetted(&mut self, snapshot: &Snapshot) -> Flow {
+        let Some(vetted) = snapshot.vetted(&self.name) else {
+            return self.next(Step::Vetted, "not vetted");
+        };
+        let word = match vetted.decision {
+            Decision::Benign => "benign",
+            Decision::Malicious => "malicious",
+            Decision::Honeypot => "honeypot",
+        };
+        let scope = if vetted.exact { "exact" } else { "suffix" };
+        self.say(Step::Vetted, format!("{} ({scope}) vetted {word} by {}", vetted.name, vetted.author));
+        let action = match vetted.decision {
+            Decision::Benign => Action::Allow,
+            Decision::Malicious => self.group.block_action,
+            Decision::Honeypot => Action::Honeypot,
+        };
+        let rule = Some(format!("vetted:{}", vetted.name));
+        ControlFlow::Break(Ruling { action, reason: Reason::Vetted, rule, wrap: Wrap::Lists })
+    }
+
+    fn unblock(&mut self, world: &World<'_>) -> Flow {
+        let held = world.policy.unblocks.iter().filter(|u| self.name.is_within(&u.name));
+        let mut held = held.inspect(|_| self.passing = true);
+        match held.find(|unblock| unblock.until_ms > world.now_ms) {
+            Some(unblock) => {
+                let said = format!("{} unblocked for a while", unblock.name);
+                let rule = Some(format!("unblock:{}", unblock.name));
+                self.say(Step::Unblock, said);
+                ControlFlow::Break(Ruling {
+                    action: Action::Allow,
+                    reason: Reason::Unblock,
+                    rule,
+                    wrap: Wrap::Lists,
+                })
+            }
+            None => self.next(Step::Unblock, "not unblocked"),
+        }
+    }
+
+    fn schedule(&mut self, world: &World<'_>) -> Flow {
+        let minute = (world.now_ms / 60_000 % 1_440) as u16;
+        let held = self.group.schedules.iter().filter(|s| self.name.is_within(&s.name));
+        let mut held = held.inspect(|_| self.passing = true);
+        let Some(schedule) = held.find(|schedule| schedule.holds(minute)).cloned() else {
+            return ControlFlow::Continue(());
+        };
+        self.say(Step::Lists, format!("{} blocked by schedule", schedule.name));
+        self.stop(Reason::Schedule, Some(format!("schedule:{}", schedule.name)))
+    }
+
+    /// An allow entry beats a block entry of equal or shorter suffix.
+    fn listed(&mut self, snapshot: &Snapshot, matches: &[Match]) -> Flow {
+        let allow = first(snapshot, matches, Role::Allow);
+        let block = first(snapshot, matches, Role::Block);
+        match (allow, block) {
+            (Some((a, list)), b) if b.is_none_or(|(b, _)| a.suffix.len() >= b.suffix.len()) => {
+                self.say(Step::Lists, listed_as(list, a));
+                let rule = Some(list.to_owned());
+                let (action, reason) = (Action::Allow, Reason::Allowlist);
+                ControlFlow::Break(Ruling { action, reason, rule, wrap: Wrap::Lists })
+            }
+            (_, Some((found, list))) => {
+                self.say(Step::Lists, listed_as(list, found));
+                self.stop(Reason::List, Some(list.to_owned()))
+            }
+            _ => self.next(Step::Lists, "on no list"),
+        }
+    }
+
+    /// Steps that look at the name's shape and at what the client does under it.
+    fn by_shape(&mut self, world: &mut World<'_>) -> Flow {
+        if world.runs(Step::LookAlike) {
+            match look_alike(&self.name, world.brands) {
+                Some(found) if found.score >= LEAST_BLOCKING_P && !world.is_popular(&self.name) => {
+                    let score = round_score(found.score);
+                    self.score = Some(score);
+                    self.line(
+                        Step::LookAlike,
+                        format!("looks like {} ({})", found.brand, found.how),
+                        Some(score),
+                    );
+                    return ControlFlow::Break(
+                        self.model_block(Reason::LookAlike, format!("brand:{}", found.brand)),
+                    );
+                }
+                Some(found) => {
+                    let said = format!("a little like {} ({})", found.brand, found.how);
+                    self.line(Step::LookAlike, said, Some(round_score(found.score)));
+                }
+                None => self.say(Step::LookAlike, "looks like no brand".to_owned()),
+            }
+        }
+        if world.runs(Step::Tunnel) {
+            self.tunnel(world)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn tunnel(&mut self, world: &mut World<'_>) -> Flow {
+        let limit = self.group.tunnel_names_per_minute;
+        let Some(registrable) = self.name.registrable_domain().filter(|r| *r != self.name.as_str()) else {
+            return self.next(Step::Tunnel, "no subdomain");
+        };
+        let names = world.tunnel.observe(self.client, registrable, &self.name, world.now_ms);
+        if names <= limit || world.is_popular(&self.name) {
+            return self.next(Step::Tunnel, &format!("within {limit} names a minute under {registrable}"));
+        }
+        self.passing = true;
+        let rule = format!("tunnel:{registrable}");
+        self.say(Step::Tunnel, format!("more than {limit} names a minute under {registrable}"));
+        ControlFlow::Break(self.model_block(Reason::Tunnel, rule))
+    }
+
+    fn by_model(&mut self, world: &mut World<'_>) -> Next {
+        let (Some(model), true) = (world.model, world.runs(Step::Model)) else {
+            self.say(Step::Model, "no model in the filter".to_owned());
+            return Next::Settled(self.pass(None));
+        };
+        let thresholds = model.thresholds();
+        let id = model.id().to_owned();
+        let p = world.small_p(self.name.as_str()).unwrap_or_default();
+        self.score = Some(p);
+        let block_above = thresholds.block_above.max(LEAST_BLOCKING_P);
+        let between = format!("allow below {:.5}, block from {block_above:.5}", thresholds.allow_below);
+        self.line(Step::Model, format!("{id}: {between}"), Some(p));
+        self.model = Some(id);
+        if p < thresholds.allow_below {
+            return Next::Settled(self.pass(Some(Reason::Model)));
+        }
+        if p >= block_above {
+            return Next::Settled(self.block_unless_popular(world, Reason::Model));
+        }
+        if world.scorer && world.runs(Step::Scorer) {
+            if let Some((result, model)) = world.known_score(self.name.as_str()) {
+                self.say(Step::Budget, WITHIN_BUDGET.to_owned());
+                return Next::Settled(self.scored(world, Scored::Result(result, model)));
+            }
+            if !world.runs(Step::Budget) || self.within_budget(world) {
+                self.say(Step::Budget, WITHIN_BUDGET.to_owned());
+                return Next::AskScorer;
+            }
+            return Next::Settled(self.by_budget(world, block_above));
+        }
+        self.say(Step::Scorer, "no scorer".to_owned());
+        Next::Settled(self.unsettled())
+    }
+
+    fn within_budget(&self, world: &mut World<'_>) -> bool {
+        let registrable = self.name.registrable_domain().unwrap_or(self.name.as_str());
+        world.budgets.take(self.client, registrable, world.now_ms)
+    }
+
+    /// The registrable domain's own score decides.
+    fn by_budget(&mut self, world: &mut World<'_>, block_above: f64) -> Verdict {
+        self.passing = true;
+        let registrable = self.name.registrable_domain().unwrap_or(self.name.as_str()).to_owned();
+        let p = world.small_p(&registrable).unwrap_or_default();
+        self.score = Some(p);
+        self.line(Step::Budget, format!("no callout left in the budget: {registrable} decides"), Some(p));
+        if p >= block_above {
+            return self.block_unless_popular(world, Reason::Budget);
+        }
+        self.pass(Some(Reason::Budget))
+    }
+
+    /// Goes on with what the scorer said.
+    pub fn scored(&mut self, world: &World<'_>, scored: Scored) -> Verdict {
+        let (result, model) = match scored {
+            Scored::Result(result, model) => (result, model),
+            Scored::Failed(why) => {
+                self.passing = true;
+                self.say(Step::Scorer, format!("scorer gave no score: {why}"));
+                return self.failed();
+            }
+        };
+        let p = round_score(result.p.or(result.score).unwrap_or_default());
+        let class = result.class.as_deref().unwrap_or("uncertain");
+        self.score = Some(p);
+        self.line(Step::Scorer, format!("{model}: {class}"), Some(p));
+        self.model = Some(model);
+        match class {
+            "malicious" if p >= LEAST_BLOCKING_P => self.block_unless_popular(world, Reason::Model),
+            "benign" if 1.0 - p >= LEAST_CONFIDENCE => self.pass(Some(Reason::Model)),
+            _ => self.unsettled(),
+        }
+    }
+
+    fn block_unless_popular(&mut self, world: &World<'_>, reason: Reason) -> Verdict {
+        if world.runs(Step::Popular) {
+            let lists = world.popularity(&self.name);
+            if lists >= world.policy.popular_lists {
+                self.say(Step::Popular, format!("in {lists} popularity lists: a model may not block it"));
+                return self.pass(Some(Reason::Popular));
+            }
+            self.say(Step::Popular, "not popular".to_owned());
+        }
+        let rule = self.model.clone().unwrap_or_default();
+        let ruling = self.model_block(reason, rule);
+        self.settle(ruling)
+    }
+
+    /// Allowed, and put before a person.
+    fn unsettled(&mut self) -> Verdict {
+        self.say(Step::Confidence, "not settled: allowed and queued for vetting".to_owned());
+        self.pass(Some(Reason::NotConfident))
+    }
+
+    /// A remote part is away: the failure mode decides.
+    fn failed(&mut self) -> Verdict {
+        let action = match self.group.failure_mode {
+            FailureMode::Allow => Action::Allow,
+            FailureMode::Deny => Action::Refused,
+        };
+        self.settle(Ruling { action, reason: Reason::Failure, rule: None, wrap: Wrap::None })
+    }
+
+    /// Allowed.
+    fn pass(&mut self, reason: Option<Reason>) -> Verdict {
+        if let Some(last) = self.trace.last_mut() {
+            last.decided = true;
+        }
+        self.verdict(Action::Allow, None, reason, None)
+    }
+
+    fn stop(&self, reason: Reason, rule: Option<String>) -> Flow {
+        let action = self.group.block_action;
+        ControlFlow::Break(Ruling { action, reason, rule, wrap: Wrap::Lists })
+    }
+
+    fn model_block(&self, reason: Reason, rule: String) -> Ruling {
+        Ruling { action: self.group.block_action, reason, rule: Some(rule), wrap: Wrap::Models }
+    }
+
+    /// The group's mode has the last word on a ruling.
+    fn settle(&mut self, ruling: Ruling) -> Verdict {
+        if let Some(last) = self.trace.last_mut() {
+            last.decided = true;
+        }
+        let mode = match ruling.wrap {
+            Wrap::None => Mode::Enforce,
+            Wrap::Lists => self.group.lists,
+            Wrap::Models => self.group.models,
+        };
+        if mode == Mode::Enforce || !ruling.action.stops() {
+            return self.verdict(ruling.action, None, Some(ruling.reason), ruling.rule);
+        }
+        self.say(Step::Mode, format!("log mode: allowed, would be {}", ruling.action.as_str()));
+        self.verdict(Action::Allow, Some(ruling.action), Some(ruling.reason), ruling.rule)
+    }
+
+    fn verdict(
+        &mut self,
+        action: Action,
+        would: Option<Action>,
+        reason: Option<Reason>,
+        rule: Option<String>,
+    ) -> Verdict {
+        let ttl_s = match action {
+            Action::Honeypot => self.group.honeypot_ttl_s,
+            _ => self.group.block_ttl_s,
+        };
+        Verdict {
+            action,
+            would,
+            reasons: reason.into_iter().collect(),
+            rule,
+            score: self.score,
+            model: self.model.clone(),
+            group: self.group.name.clone(),
+            snapshot: self.snapshot.clone(),
+            ttl_s,
+            trace: std::mem::take(&mut self.trace),
+        }
+    }
+
+    fn next(&mut self, step: Step, said: &str) -> Flow {
+        self.say(step, said.to_owned());
+        ControlFlow::Continue(())
+    }
+
+    fn say(&mut self, step: Step, said: String) {
+        self.line(step, said, None);
+    }
+
+    fn line(&mut self, step: Step, said: String, score: Option<f64>) {
+        self.trace.push(TraceLine { step, said, decided: false, score });
+    }
+}
+
+fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Off => "off",
+        Mode::Log => "log",
+        Mode::Enforce => "enforce",
+    }
+}
+
+/// The first (longest) match of a role, with its list's name.
+fn first<'m, 's>(snapshot: &'s Snapshot, matches: &'m [Match], role: Role) -> Option<(&'m Match, &'s str)> {
+    matches.iter().find_map(|found| {
+        let list = snapshot.lists().get(usize::from(found.list))?;
+        (list.role == role).then_some((found, list.name.as_str()))
+    })
+}
+
+fn listed_as(list: &str, found: &Match) -> String {
+    let scope = if found.exact { "exact" } else { "suffix" };
+    format!("listed by {list} as {} ({scope})", found.suffix)
+}

@@ -1,0 +1,142 @@
+//! On the way back: what the upstream answered may turn an allowed question into a blocked one.
+//!
+//! Looks at CNAME and SVCB targets (lists and people hold for them as for the name asked), at addresses and at
+//! SVCB address hints (a public name must not point into the private network).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::message::{Answer, Data};
+use crate::name::Name;
+use crate::policy::{Group, Mode, Policy};
+use crate::snapshot::{Decision, Role, Snapshot};
+use crate::verdict::special::{Special, special};
+use crate::verdict::{Action, Reason, Step, TraceLine, Verdict};
+
+/// Inspects the answer to a question that was allowed by `verdict`. Returns the verdict that replaces it, or
+/// `None` if the answer may pass as it is.
+pub fn inspect(
+    name: &Name,
+    verdict: &Verdict,
+    answer: &Answer,
+    group: &Group,
+    policy: &Policy,
+    snapshot: Option<&Snapshot>,
+) -> Option<Verdict> {
+    if group.lists == Mode::Off || policy.skip_steps.contains(&Step::Response) {
+        return None;
+    }
+    let local = matches!(special(name, false, &policy.local_zones), Some(Special::Unscored(_)));
+    let allowed_by_person =
+        matches!(verdict.reason(), Some(Reason::Vetted | Reason::Unblock | Reason::Allowlist));
+    let found = answer.records.iter().find_map(|record| {
+        let (targets, addresses): (Option<&Name>, &[IpAddr]) = match &record.data {
+            Data::Address(address) => (None, std::slice::from_ref(address)),
+            Data::Cname(target) => (Some(target), &[]),
+            Data::Svcb { target, hints, .. } => (Some(target), hints),
+            Data::Other => (None, &[]),
+        };
+        let target = targets.filter(|target| !target.is_root() && *target != name && !allowed_by_person);
+        target
+            .and_then(|target| against_target(target, group, snapshot))
+            .or_else(|| against_address(addresses, group, local))
+    });
+    let (action, rule, said) = found?;
+    let mut changed = verdict.clone();
+    changed.rule = Some(rule);
+    changed.reasons = vec![Reason::Response];
+    changed.ttl_s = if action == Action::Honeypot { group.honeypot_ttl_s } else { group.block_ttl_s };
+    for line in &mut changed.trace {
+        line.decided = false;
+    }
+    changed.trace.push(TraceLine { step: Step::Response, said, decided: true, score: None });
+    if group.lists == Mode::Log {
+        changed.would = Some(action);
+        let said = format!("log mode: allowed, would be {}", action.as_str());
+        changed.trace.push(TraceLine { step: Step::Mode, said, decided: false, score: None });
+    } else {
+        changed.action = action;
+        changed.would = None;
+    }
+    Some(changed)
+}
+
+type Found = (Action, String, String);
+
+fn against_target(target: &Name, group: &Group, snapshot: Option<&Snapshot>) -> Option<Found> {
+    let snapshot = snapshot?;
+    if let Some(vetted) = snapshot.vetted(target) {
+        let action = match vetted.decision {
+            Decision::Benign => return None,
+            Decision::Malicious => group.block_action,
+            Decision::Honeypot => Action::Honeypot,
+        };
+        let said = format!("leads to {target}, vetted by {}", vetted.author);
+        return Some((action, format!("vetted:{}", vetted.name), said));
+    }
+    let matches = snapshot.lookup(target);
+    let role = |index: u16| snapshot.lists().get(usize::from(index));
+    let mut best: Option<(&crate::snapshot::Match, &str)> = None;
+    for found in &matches {
+        let Some(list) = role(found.list) else { continue };
+        match list.role {
+            Role::Allow if best.is_none_or(|(b, _)| found.suffix.len() >= b.suffix.len()) => return None,
+            Role::Block | Role::Mandatory if best.is_none() => best = Some((found, &list.name)),
+            _ => {}
+        }
+    }
+    let (found, list) = best?;
+    let said = format!("leads to {target}, listed by {list} as {}", found.suffix);
+    Some((group.block_action, list.to_owned(), said))
+}
+
+fn against_address(addresses: &[IpAddr], group: &Group, local: bool) -> Option<Found> {
+    if local || !group.rebinding {
+        return None;
+    }
+    let inside = addresses.iter().find(|address| is_inside(**address))?;
+    let said = format!("a public name answered with the private address {inside}");
+    Some((group.block_action, "rebinding".to_owned(), said))
+}
+
+/// Whether an address belongs to a private network, this machine, this link or nobody.
+pub fn is_inside(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => is_inside_v4(v4),
+        IpAddr::V6(v6) => is_inside_v6(v6),
+    }
+}
+
+fn is_inside_v4(v4: Ipv4Addr) -> bool {
+    let [a, b, ..] = v4.octets();
+    let shared = a == 100 && b & 0xc0 == 64;
+    v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || shared || a == 0
+}
+
+fn is_inside_v6(v6: Ipv6Addr) -> bool {
+    v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_ranges_are_inside_and_public_ones_are_not() {
+        for address in [
+            "10.1.2.3",
+            "127.0.0.1",
+            "0.0.0.0",
+            "169.254.1.1",
+            "100.64.0.1",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+            "::ffff:192.168.1.1",
+        ] {
+            assert!(is_inside(address.parse().unwrap()), "{address}");
+        }
+        for address in ["8.8.8.8", "100.128.0.1", "172.32.0.1", "2001:4860::8888", "::ffff:8.8.8.8"] {
+            assert!(!is_inside(address.parse().unwrap()), "{address}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Special names: what the protocol or common use says about a name before any list is asked.
+//!
+//! Two kinds. Some names are *answered* here and never leave (`.onion`, `localhost`). Others are *unscored*:
+//! lists still hold, but no model, look-alike or tunnel check runs on them (reverse zones, underscore labels,
+//! DNSBL look-ups), because their labels are data and not words.
+
+use crate::name::Name;
+use crate::verdict::Action;
+
+/// What is special about a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Special {
+    /// Answered here; the text says why.
+    Answered(Action, &'static str),
+    /// Passed on through lists, never scored; the text says why.
+    Unscored(&'static str),
+}
+
+/// Zones answered here, with what is answered.
+const ANSWERED: &[(&str, Action, &str)] = &[
+    ("localhost", Action::Custom, "loopback name (RFC 6761 section 6.3)"),
+    ("invalid", Action::Nxdomain, "never exists (RFC 6761 section 6.4)"),
+    ("onion", Action::Nxdomain, "belongs to Tor (RFC 7686)"),
+    ("alt", Action::Nxdomain, "not a DNS name (RFC 9476)"),
+    ("local", Action::Nxdomain, "belongs to mDNS (RFC 6762)"),
+    ("home.arpa", Action::Nxdomain, "belongs to the home network (RFC 8375)"),
+    ("resolver.arpa", Action::Nodata, "asks for this resolver's own encrypted doors (RFC 9462)"),
+];
+
+/// Zones whose names are look-ups of other data: DNSBL, anti-virus, time and address discovery.
+const UNSCORED: &[(&str, &str)] = &[
+    ("in-addr.arpa", "reverse zone"),
+    ("ip6.arpa", "reverse zone"),
+    ("ipv4only.arpa", "NAT64 discovery (RFC 7050)"),
+    ("test", "test zone (RFC 6761 section 6.2)"),
+    ("spamhaus.org", "DNSBL look-up"),
+    ("spamcop.net", "DNSBL look-up"),
+    ("sorbs.net", "DNSBL look-up"),
+    ("barracudacentral.org", "DNSBL look-up"),
+    ("dnswl.org", "DNSBL look-up"),
+    ("surbl.org", "DNSBL look-up"),
+    ("uribl.com", "DNSBL look-up"),
+    ("abuseat.org", "DNSBL look-up"),
+    ("senderscore.com", "DNSBL look-up"),
+    ("cymru.com", "address look-up"),
+    ("avqs.mcafee.com", "anti-virus look-up"),
+    ("avts.mcafee.com", "anti-virus look-up"),
+    ("sophosxl.net", "anti-virus look-up"),
+    ("e5.sk", "anti-virus look-up"),
+    ("kaspersky-labs.com", "anti-virus look-up"),
+    ("trendmicro.com", "anti-virus look-up"),
+    ("ctmail.com", "anti-virus look-up"),
+    ("ntp.org", "time"),
+];
+
+/// Names by which browsers find their own way around the resolver.
+const CANARIES: &[&str] = &["use-application-dns.net", "mask.icloud.com", "mask-h2.icloud.com"];
+
+/// Well-known public DoH resolvers.
+const DOH_RESOLVERS: &[&str] = &[
+    "dns.google",
+    "cloudflare-dns.com",
+    "one.one.one.one",
+    "dns.quad9.net",
+    "doh.opendns.com",
+    "doh.cleanbrowsing.org",
+    "dns.adguard-dns.com",
+    "dns.adguard.com",
+    "dns.nextdns.io",
+    "doh.mullvad.net",
+    "dns.controld.com",
+    "doh.dns.sb",
+];
+
+/// What is special about `name`, if anything. `keep_clients_here` closes the browsers' ways around;
+/// `local_zones` are answered inside the network.
+pub fn special(name: &Name, keep_clients_here: bool, local_zones: &[String]) -> Option<Special> {
+    for (zone, action, why) in ANSWERED {
+        if name.is_within(zone) {
+            return Some(Special::Answered(*action, why));
+        }
+    }
+    if keep_clients_here {
+        if CANARIES.iter().any(|zone| name.is_within(zone)) {
+            return Some(Special::Answered(Action::Nxdomain, "canary name: keeps clients here"));
+        }
+        if DOH_RESOLVERS.iter().any(|zone| name.is_within(zone)) {
+            return Some(Special::Answered(Action::Nxdomain, "public DoH resolver: keeps clients here"));
+        }
+    }
+    if name.label_count() <= 1 {
+        return Some(Special::Unscored("root or single label"));
+    }
+    if local_zones.iter().any(|zone| name.is_within(zone)) {
+        return Some(Special::Unscored("local zone"));
+    }
+    if let Some((_, why)) = UNSCORED.iter().find(|(zone, _)| name.is_within(zone)) {
+        return Some(Special::Unscored(why));
+    }
+    name.labels().any(|label| label.starts_with('_')).then_some(Special::Unscored("underscore label"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: &str, keep: bool) -> Option<Special> {
+        special(&Name::parse(name).unwrap(), keep, &["corp.example".to_owned()])
+    }
+
+    #[test]
+    fn names_that_never_leave_are_answered() {
+        for (name, action) in [
+            ("localhost", Action::Custom),
+            ("a.localhost", Action::Custom),
+            ("x.onion", Action::Nxdomain),
+            ("printer.local", Action::Nxdomain),
+            ("_dns.resolver.arpa", Action::Nodata),
+        ] {
+            assert!(matches!(of(name, false), Some(Special::Answered(a, _)) if a == action), "{name}");
+        }
+    }
+
+    #[test]
+    fn look_ups_of_other_data_are_never_scored() {
+        for name in [
+            "1.0.0.127.in-addr.arpa",
+            "_dmarc.example.com",
+            "com",
+            "2.0.0.127.zen.spamhaus.org",
+            "a.corp.example",
+        ] {
+            assert!(matches!(of(name, false), Some(Special::Unscored(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn ordinary_names_are_not_special() {
+        for name in ["example.com", "notlocalhost.com", "xonion.com", "mylocal.net"] {
+            assert_eq!(of(name, false), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn keeping_clients_here_is_an_option() {
+        assert_eq!(of("use-application-dns.net", false), None);
+        assert!(matches!(of("use-application-dns.net", true), Some(Special::Answered(Action::Nxdomain, _))));
+        assert!(matches!(of("dns.google", true), Some(Special::Answered(Action::Nxdomain, _))));
+    }
+}

@@ -1,0 +1,279 @@
+//! `dnsvet check`: the verdict of names with the full trace, decided here by the same code as in the plugin.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use clap::ValueEnum;
+use dnsvet_core::event::Event;
+use dnsvet_core::filter::{Asked, ConfigError, Filter, Outcome, Ticket};
+use dnsvet_core::host::{Callout, CalloutId, Counter, Host, Level, NotStarted, Reply};
+use dnsvet_core::message::query_bytes;
+use dnsvet_core::name::{Name, NameError};
+use dnsvet_core::policy::Mode;
+use dnsvet_core::schema::PluginConfig;
+use dnsvet_core::snapshot::{Snapshot, SnapshotError};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::json;
+
+/// The longest reply that is read from a scorer, bytes.
+const MAX_REPLY_BYTES: usize = 1 << 20;
+
+/// Arguments of `dnsvet check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  dnsvet check example.com paypa1-login.com
+  dnsvet check --json --client 10.0.0.7 example.com
+  dnsvet check --snapshot lists.dvs --mode log example.com
+  dnsvet check --scorer http://127.0.0.1:8600 xkcjqwz.biz")]
+pub struct Args {
+    /// Names to check, as people write them: any case, U-labels or A-labels.
+    #[arg(required = true)]
+    names: Vec<String>,
+    /// The client that asks.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    client: IpAddr,
+    /// Snapshot to decide with, else that of the data folder, else the bundled one.
+    #[arg(long, value_name = "F.dvs")]
+    snapshot: Option<PathBuf>,
+    /// The data folder of a running or former `dnsvet serve`.
+    #[arg(long, env = "DNSVET_DATA_DIR", default_value = "dnsvet-data")]
+    data_dir: PathBuf,
+    /// What models, look-alikes and tunnels may do.
+    #[arg(long, value_enum, default_value = "enforce")]
+    mode: ModeArg,
+    /// Base URL of a scorer for names that the small model can't settle.
+    #[arg(long, value_name = "URL")]
+    scorer: Option<http::Uri>,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `--mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModeArg {
+    /// As the snapshot's policy says.
+    Policy,
+    /// They decide.
+    Enforce,
+    /// They are written down only.
+    Log,
+}
+
+/// Why a check failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// A file can't be read.
+    #[error("{path}: {error}; give --snapshot an existing .dvs file")]
+    Read {
+        /// Which file.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A snapshot can't be opened.
+    #[error("{path}: {error}")]
+    Snapshot {
+        /// Which file, or `bundled`.
+        path: String,
+        /// Why.
+        error: SnapshotError,
+    },
+    /// The filter refuses its configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Output can't be written.
+    #[error("standard output: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<ExitCode, CheckError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(check_all(args))
+}
+
+async fn check_all(args: Args) -> Result<ExitCode, CheckError> {
+    let snapshot = open(args.snapshot.as_deref(), &args.data_dir)?;
+    let mode = match args.mode {
+        ModeArg::Policy => None,
+        ModeArg::Enforce => Some(Mode::Enforce),
+        ModeArg::Log => Some(Mode::Log),
+    };
+    let mut checker = Checker::new(snapshot, args.scorer, mode)?;
+    let mut out = std::io::stdout().lock();
+    let mut code = ExitCode::SUCCESS;
+    for text in &args.names {
+        let event = match checker.check(text, args.client).await {
+            Ok(event) => event,
+            Err(error) => {
+                eprintln!("{text:?}: {error}");
+                code = ExitCode::from(2);
+                continue;
+            }
+        };
+        if args.json {
+            writeln!(out, "{}", report(&event))?;
+        } else {
+            write!(out, "{}", describe(&event))?;
+        }
+    }
+    Ok(code)
+}
+
+/// The snapshot to decide with.
+fn open(given: Option<&std::path::Path>, data_dir: &std::path::Path) -> Result<Snapshot, CheckError> {
+    let kept = crate::control::snapshot_path(data_dir);
+    let (path, bytes) = match given {
+        Some(path) => (path.display().to_string(), read(path)?),
+        None if kept.exists() => (kept.display().to_string(), read(&kept)?),
+        None => ("bundled".to_owned(), crate::bundled::snapshot_bytes()),
+    };
+    Snapshot::open(bytes, &[]).map_err(|error| CheckError::Snapshot { path, error })
+}
+
+fn read(path: &std::path::Path) -> Result<Bytes, CheckError> {
+    let read = std::fs::read(path).map(Bytes::from);
+    read.map_err(|error| CheckError::Read { path: path.display().to_string(), error })
+}
+
+/// Decides names natively, as the plugin would.
+pub struct Checker {
+    filter: Filter,
+    scorer: Option<http::Uri>,
+    client: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
+}
+
+impl Checker {
+    /// Decides with `snapshot`; `scorer` is asked where the small model can't settle a name; `models` replaces
+    /// the policy's mode for models.
+    pub fn new(snapshot: Snapshot, scorer: Option<http::Uri>, models: Option<Mode>) -> Result<Self, ConfigError> {
+        let config = PluginConfig {
+            node: "check".into(),
+            scorer_cluster: if scorer.is_some() { "scorer".into() } else { String::new() },
+            ..PluginConfig::default()
+        };
+        let mut filter = Filter::new(&serde_json::to_vec(&config)?, "check".into())?;
+        filter.set_snapshot(snapshot)?;
+        if let Some(mode) = models {
+            filter.set_models_mode(mode);
+        }
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Ok(Self { filter, scorer, client })
+    }
+
+    /// Decides one name asked by `client` with type A.
+    pub async fn check(&mut self, name: &str, client: IpAddr) -> Result<Event, NameError> {
+        let name = Name::parse(name)?;
+        let wire = query_bytes(0, &name, 1);
+        let ticket = Ticket(1);
+        let mut host = Native::default();
+        let mut outcome = self.filter.ask(&mut host, ticket, Asked { wire: &wire, client, door: "check" });
+        while outcome == Outcome::Wait {
+            let Some((id, callout)) = host.callouts.pop() else { break };
+            let reply = self.call(callout).await;
+            let settled = self.filter.on_reply(&mut host, id, &reply);
+            outcome = settled.into_iter().next().map_or(Outcome::Pass, |(_, outcome)| outcome);
+        }
+        self.filter.end(&mut host, ticket);
+        let event = self.filter.spool().take();
+        event.ok_or(NameError::EmptyLabel)
+    }
+
+    async fn call(&self, callout: Callout) -> Reply {
+        let Some(base) = &self.scorer else { return Reply::nothing() };
+        let uri = format!("{}{}", base.to_string().trim_end_matches('/'), callout.path);
+        let mut request = http::Request::builder().method(callout.method).uri(uri);
+        for (name, value) in &callout.headers {
+            request = request.header(name, value);
+        }
+        let Ok(request) = request.body(Full::new(Bytes::from(callout.body))) else { return Reply::nothing() };
+        // A person waits for this answer: the scorer gets more time than in the path of a question.
+        let timeout = std::time::Duration::from_millis(u64::from(callout.timeout_ms).max(2_000));
+        let Ok(Ok(response)) = tokio::time::timeout(timeout, self.client.request(request)).await else {
+            return Reply::nothing();
+        };
+        let status = response.status().as_u16();
+        match Limited::new(response.into_body(), MAX_REPLY_BYTES).collect().await {
+            Ok(body) => Reply { status, headers: Vec::new(), body: body.to_bytes().to_vec() },
+            Err(_) => Reply::nothing(),
+        }
+    }
+}
+
+/// What `--json` and `/api/v1/check` print of one name.
+pub fn report(event: &Event) -> serde_json::Value {
+    let verdict = &event.verdict;
+    let mut shown = json!({
+        "action": verdict.action,
+        "reasons": verdict.reasons,
+        "rule": verdict.rule,
+        "group": verdict.group,
+        "snapshot": verdict.snapshot,
+        "model": verdict.model,
+    });
+    if let (Some(would), Some(object)) = (verdict.would, shown.as_object_mut()) {
+        object.insert("would".into(), json!(would));
+    }
+    json!({ "name": event.name, "verdict": shown, "score": verdict.score, "trace": verdict.trace })
+}
+
+/// The verdict as a person reads it: the sentence first, then the steps.
+fn describe(event: &Event) -> String {
+    use std::fmt::Write as _;
+    let verdict = &event.verdict;
+    let reason = verdict.reason().map_or("nothing against it", |reason| reason.as_str());
+    let mut text = format!("{}: {} ({reason}", event.name, verdict.action.as_str());
+    if let Some(rule) = &verdict.rule {
+        let _ = write!(text, ", {rule}");
+    }
+    if let Some(score) = verdict.score {
+        let _ = write!(text, ", score {score:.5}");
+    }
+    if let Some(would) = verdict.would {
+        let _ = write!(text, ", would be {}", would.as_str());
+    }
+    text.push_str(")\n");
+    for line in &verdict.trace {
+        let mark = if line.decided { '*' } else { ' ' };
+        let score = line.score.map(|score| format!("  [{score:.5}]")).unwrap_or_default();
+        let _ = writeln!(text, "  {mark} {:<11} {}{score}", line.step.as_str(), line.said);
+    }
+    text
+}
+
+/// A host that keeps callouts for the caller and drops logs and counters.
+#[derive(Default)]
+struct Native {
+    callouts: Vec<(CalloutId, Callout)>,
+    next: u32,
+}
+
+impl Host for Native {
+    fn now_ms(&self) -> u64 {
+        self.now_us() / 1_000
+    }
+
+    fn now_us(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn log(&mut self, _level: Level, line: &str) {
+        tracing::debug!("{line}");
+    }
+
+    fn callout(&mut self, callout: Callout) -> Result<CalloutId, NotStarted> {
+        self.next += 1;
+        self.callouts.push((CalloutId(self.next), callout));
+        Ok(CalloutId(self.next))
+    }
+
+    fn count(&mut self, _counter: Counter, _by: u64) {}
+}
