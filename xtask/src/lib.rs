@@ -5,8 +5,10 @@
 //! test  ─► stage: one line each ─► layering, docs, cargo test (parsed by libtest)
 //! ```
 
+pub mod browser;
 pub mod build;
 pub mod child;
+pub mod docs;
 pub mod error;
 pub mod layering;
 pub mod libtest;
