@@ -3,13 +3,13 @@
 //! ```text
 //! build ─► wasm (toolchain, plugin)          system: what Debian, PyPI and npm have to bring
 //! test  ─► stage: one line each ─► layering, docs, cargo test (parsed by libtest)
+//! kernels ─► CUDA sources to PTX, without a GPU
 //! ```
 
-pub mod browser;
 pub mod build;
 pub mod child;
-pub mod docs;
 pub mod error;
+pub mod kernels;
 pub mod layering;
 pub mod libtest;
 pub mod line;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{build, test, up};
+use xtask::{build, kernels, test, up};
 
 /// Build, run and test dnsvet.
 #[derive(Parser)]
@@ -17,6 +17,8 @@ struct Cli {
 enum Command {
     /// Build the binaries and the plugin.
     Build(build::Args),
+    /// Compile the CUDA kernels to the PTX that is kept.
+    Kernels(kernels::Args),
     /// Run everything that CI runs.
     Test(test::Args),
     /// Start everything, show what it does, stay up until Ctrl-C.
@@ -26,6 +28,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Build(args) => build::run(&args).map(|_| ExitCode::SUCCESS),
+        Command::Kernels(args) => kernels::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Up(args) => up::run(&args),
     };
