@@ -1,0 +1,122 @@
+//! The CUDA sources, compiled by g++ through a shim of fibers, against the reference forward pass.
+
+mod common;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use common::{seed_model, table_model, weights};
+use dnsvet_core::model::Model;
+use dnsvet_scorer::device::{Packed, Program};
+
+/// Compiles a kernel with its harness; `None`, with a line that says so, where there is no g++.
+fn compile(folder: &Path, name: &str, flags: &[&str]) -> Option<PathBuf> {
+    if Command::new("g++").arg("--version").output().is_err() {
+        println!("skipped: no g++, so the CUDA source is not run on the CPU");
+        return None;
+    }
+    let program = folder.join(name);
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/kernels/shim/main.cpp");
+    let output = Command::new("g++")
+        .args(["-std=c++17", "-O1", "-Wall", "-Werror", "-Wno-unknown-pragmas"])
+        .args(flags)
+        .arg("-o")
+        .arg(&program)
+        .arg(source)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(program)
+}
+
+/// Runs the kernel; threads go in an order drawn from `order`.
+fn run(binary: &Path, order: u64, names: &[&str], model: &Model) -> Vec<f32> {
+    let program = Program::of(model).unwrap();
+    let mut packed = Packed::default();
+    assert_eq!(packed.fill(program.kernel, names, names.len(), usize::MAX), names.len());
+    let mut input = Vec::new();
+    input.extend(order.to_le_bytes());
+    for count in [names.len(), program.shape.len(), program.weights.len(), packed.text.len()] {
+        input.extend((count as u32).to_le_bytes());
+    }
+    packed.ends.iter().for_each(|end| input.extend(end.to_le_bytes()));
+    program.shape.iter().for_each(|number| input.extend(number.to_le_bytes()));
+    program.weights.iter().for_each(|weight| input.extend(weight.to_le_bytes()));
+    input.extend(&packed.text);
+    let mut child = Command::new(binary).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&input).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", output.status);
+    let logits = output.stdout.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+    let logits: Vec<f32> = logits.collect();
+    assert_eq!(logits.len(), names.len());
+    logits
+}
+
+fn assert_close(names: &[&str], got: &[f32], expected: &[f32]) {
+    for ((name, got), expected) in names.iter().zip(got).zip(expected) {
+        let allowed = 1e-4 + 1e-4 * expected.abs();
+        assert!((got - expected).abs() <= allowed, "{name}: {got} and {expected}");
+    }
+}
+
+/// A name of each length from nothing to 299.
+fn names_of_each_length() -> Vec<String> {
+    let letters: Vec<char> = ('a'..='z').chain('0'..='9').chain(['.', '-', '_', '\\']).collect();
+    let draws = weights(300 * 300, 1.0, 9);
+    let name = |length: usize| {
+        let draw = |i: usize| ((draws[length * 300 + i] + 1.0) * 0.499 * letters.len() as f32) as usize;
+        (0..length).map(|i| letters[draw(i)]).collect()
+    };
+    (0..300).map(name).collect()
+}
+
+const BOUNDS: [&str; 2] = ["-fsanitize=bounds", "-fno-sanitize-recover=all"];
+
+#[test]
+fn the_seed_kernel_agrees_with_the_forward_pass_at_every_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(binary) = compile(folder.path(), "seed", &BOUNDS) else { return };
+    let names = names_of_each_length();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for state in [3, 4] {
+        let model = seed_model(state);
+        let expected: Vec<f32> = names.iter().map(|name| model.logit(name)).collect();
+        assert_close(&names, &run(&binary, 1, &names, &model), &expected);
+    }
+}
+
+#[test]
+fn the_table_kernel_agrees_with_the_forward_pass_at_every_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(binary) = compile(folder.path(), "table", &[&BOUNDS[..], &["-DDNSVET_TABLE"]].concat()) else {
+        return;
+    };
+    let mut names = names_of_each_length();
+    names.push("www.example.com".into());
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let model = table_model("large", 21);
+    let expected: Vec<f32> = names.iter().map(|name| model.logit(name)).collect();
+    assert_close(&names, &run(&binary, 1, &names, &model), &expected);
+}
+
+#[test]
+fn kernels_do_not_depend_on_the_order_of_threads() {
+    let names =
+        ["a.example", "b.example", "abcdefghijklmnopqrstuvwxyz-0123456789.example", "x.y", "q", "", "z"];
+    for (flag, model) in [("-DDNSVET_SEED", seed_model(3)), ("-DDNSVET_TABLE", table_model("large", 3))] {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(binary) = compile(folder.path(), "synced", &[flag]) else { return };
+        let without = ["-DDNSVET_NO_SYNCWARP", "-DDNSVET_NO_SYNCTHREADS", flag];
+        let Some(unsynced) = compile(folder.path(), "unsynced", &without) else { return };
+        let first = run(&binary, 0, &names, &model);
+        for order in 1..6 {
+            assert_eq!(run(&binary, order, &names, &model), first, "{flag}, order {order}");
+        }
+        // The shuffling is worth something: without its barriers a kernel is seen to be wrong.
+        assert!((0..6).any(|order| run(&unsynced, order, &names, &model) != first), "{flag}");
+    }
+}
