@@ -1,0 +1,17 @@
+//! ONNX: export of our networks, and what an imported one may be made of.
+//!
+//! Input `tokens` is `int64 [n, length]`, output `logit` is `float [n]`. Exported graphs use opset 13 and
+//! the plain operators that every runtime has; the table CNN is exported before folding (Gather, Conv).
+
+mod build;
+mod check;
+
+pub use build::{seed, table};
+pub use check::{ImportError, Shape, check};
+
+/// The input of every graph.
+pub const INPUT: &str = "tokens";
+/// The output of an exported graph.
+pub const OUTPUT: &str = "logit";
+/// The operator set of exported graphs.
+pub const OPSET: i64 = 13;

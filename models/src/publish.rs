@@ -1,0 +1,247 @@
+//! From weights to a whole artifact in a registry: convert, train, import.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use dnsvet_core::model::{
+    Calibration, Model, ModelError, Network, Scratch, Spec, Table, Thresholds, UNLISTED_PRIOR, tokenizer,
+};
+
+use crate::data::{Corpus, DataError, Example, GENERATED, SOURCES};
+use crate::evaluate::{self, FALSE_BLOCK_BUDGET, Metrics, Scored};
+use crate::infer::Backend;
+use crate::keras::{self, KerasError};
+use crate::manifest::{FORMAT, GOLDEN_NAMES, Golden, Limits, Manifest, Origin, Output, Training};
+use crate::onnx::{self, ImportError};
+use crate::recipe::Recipe;
+use crate::registry::{Artifact, RegistryError, hex};
+use crate::train::{self, Progress};
+
+mod card;
+
+/// Why no artifact came about.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The names could not be loaded.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The Keras file is not the seed.
+    #[error(transparent)]
+    Keras(#[from] KerasError),
+    /// The network is not usable.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The artifact does not hold together, or can't be stored.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The ONNX file is refused.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// The graph takes or gives something else than its manifest says.
+    #[error("{what} is {got} in the graph and {said} in the manifest")]
+    Shape {
+        /// Which number.
+        what: &'static str,
+        /// In the graph.
+        got: usize,
+        /// In the manifest.
+        said: usize,
+    },
+    /// Calibration and evaluation need weights of our own that were trained here.
+    #[error(
+        "{0} was not trained by dnsvet, or is an imported graph: it can't be calibrated or measured here"
+    )]
+    NotTrained(String),
+    /// A manifest without golden vectors can't be checked.
+    #[error("manifest has {0} golden vectors; at least 8 are needed")]
+    Golden(usize),
+}
+
+/// Converts the seed's Keras file and stores it.
+pub fn keras(hdf5: &[u8], name: &str, registry: &Path) -> Result<Manifest, PublishError> {
+    let seed = keras::seed(hdf5)?;
+    // The seed has no calibration of its own: its sigmoid is its score. Its thresholds are those of ML
+    // Bridge: 90 % confident either way decides.
+    let spec = Spec {
+        name: name.to_owned(),
+        calibration: Calibration::RAW,
+        prior: 0.5,
+        thresholds: Thresholds { allow_below: 0.1, block_above: 0.9 },
+    };
+    let graph = onnx::seed(&seed);
+    let parameters = seed.weights().len();
+    let model = Model::new(spec, Network::Seed(Box::new(seed)))?;
+    let sources = vec![Origin {
+        source: "mlbridge".into(),
+        origin: "github.com/mlbridge/mlbridge-machine-learning (weights of 2020)".into(),
+        licence: "MIT".into(),
+        names: 1_000,
+    }];
+    let made_by = "dnsvet model import-keras mlbridge_model.hdf5 --name seed".to_owned();
+    let made = Made { graph, length: 256, parameters, sources, made_by, training: None };
+    store(model, made, None, registry)
+}
+
+/// Trains by a recipe on the names in `data`, calibrates, measures, and stores the result.
+pub fn train(
+    recipe: &Recipe,
+    data: &Path,
+    registry: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Manifest, PublishError> {
+    let corpus = Corpus::load(data, recipe.sample, recipe.seed)?;
+    let params = train::train(recipe, &corpus, progress);
+    let network = Network::Table(Box::new(Table::new(params.fold())?));
+    let raw = Spec {
+        name: recipe.name.to_owned(),
+        calibration: Calibration::RAW,
+        prior: UNLISTED_PRIOR,
+        thresholds: Thresholds { allow_below: 0.0, block_above: 1.0 },
+    };
+    let model = calibrated(&Model::new(raw, network)?, &corpus)?;
+    let sources = corpus.sources.iter().map(|used| Origin {
+        source: used.tag.clone(),
+        origin: if used.tag == GENERATED {
+            "generators of algorithmic names, models/src/data/dga.rs".into()
+        } else {
+            SOURCES.iter().find(|source| source.tag == used.tag).map_or("", |source| source.origin).into()
+        },
+        licence: used.licence.clone(),
+        names: used.names,
+    });
+    let &Recipe { name, epochs, batch, sample, seed, .. } = recipe;
+    let made_by = format!(
+        "dnsvet model train --recipe {name} --epochs {epochs} --batch {batch} --sample {sample} --seed {seed}"
+    );
+    let made = Made {
+        graph: onnx::table(name, &params),
+        length: tokenizer::TEXT_TOKENS,
+        parameters: params.count(),
+        sources: sources.collect(),
+        made_by,
+        training: Some(Training { epochs, batch, sample, seed }),
+    };
+    let metrics = measure(&model, &corpus.test);
+    store(model, made, Some(metrics), registry)
+}
+
+/// Sets calibration and thresholds of a trained model anew, on the names that were held back from its
+/// training, and stores it. The weights stay as they are.
+pub fn calibrate(artifact: &Artifact, data: &Path, registry: &Path) -> Result<Manifest, PublishError> {
+    let manifest = &artifact.manifest;
+    let (Some(model), Some(training)) = (artifact.model(), manifest.training) else {
+        return Err(PublishError::NotTrained(manifest.name.clone()));
+    };
+    let corpus = Corpus::load(data, training.sample, training.seed)?;
+    let model = calibrated(model, &corpus)?;
+    let metrics = measure(&model, &corpus.test);
+    let made = Made {
+        graph: artifact.onnx.to_vec(),
+        length: manifest.length,
+        parameters: manifest.parameters,
+        sources: manifest.sources.clone(),
+        made_by: manifest.made_by.clone(),
+        training: Some(training),
+    };
+    store(model, made, Some(metrics), registry)
+}
+
+/// The same network with calibration and thresholds from names that it did not learn from.
+fn calibrated(model: &Model, corpus: &Corpus) -> Result<Model, ModelError> {
+    let scored = score(model, &corpus.calibration);
+    let calibration = evaluate::calibrate(&scored);
+    let thresholds = evaluate::thresholds(&scored, &calibration, UNLISTED_PRIOR);
+    let spec = Spec { calibration, thresholds, prior: UNLISTED_PRIOR, ..model.spec().clone() };
+    Model::new(spec, model.network().clone())
+}
+
+/// Checks an ONNX file against its manifest (operators, shape, hashes, golden vectors) and stores both.
+pub fn import(onnx: Vec<u8>, manifest: Manifest, registry: &Path) -> Result<Manifest, PublishError> {
+    let shape = onnx::check(&onnx)?;
+    let classes = if manifest.output == Output::TwoLogits { 2 } else { 1 };
+    for (what, got, said) in
+        [("tokens a name", shape.length, manifest.length), ("numbers a name", shape.classes, classes)]
+    {
+        if got != said {
+            return Err(PublishError::Shape { what, got, said });
+        }
+    }
+    if manifest.golden.len() < 8 {
+        return Err(PublishError::Golden(manifest.golden.len()));
+    }
+    // The name becomes a folder: what no artifact may be called is refused here.
+    let name = &manifest.name;
+    if name.is_empty() || !name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
+        return Err(ModelError::Name.into());
+    }
+    let artifact = Artifact::new(Manifest { dvm_blake3: None, ..manifest }, Cow::Owned(onnx), None)?;
+    artifact.store(registry, &card::text(&artifact.manifest))?;
+    Ok(artifact.manifest)
+}
+
+/// Measures a model on held-back names of a data folder: those of its card, if it was trained on that folder.
+pub fn evaluate(artifact: &Artifact, data: &Path) -> Result<Metrics, PublishError> {
+    let manifest = &artifact.manifest;
+    let Some(model) = artifact.model() else {
+        return Err(PublishError::NotTrained(manifest.name.clone()));
+    };
+    let (sample, seed) = manifest.training.map_or((0, 0), |training| (training.sample, training.seed));
+    Ok(measure(model, &Corpus::load(data, sample, seed)?.test))
+}
+
+fn measure(model: &Model, examples: &[Example]) -> Metrics {
+    let p = |logit| model.probability(logit, model.prior());
+    evaluate::metrics(&score(model, examples), model.thresholds(), p)
+}
+
+fn score<'a>(model: &Model, examples: &'a [Example]) -> Vec<Scored<'a>> {
+    let names: Vec<&str> = examples.iter().map(|example| example.name.as_str()).collect();
+    let mut logits = vec![0.0; names.len()];
+    model.logits(&names, &mut Scratch::default(), &mut logits);
+    examples.iter().zip(logits).map(|(example, logit)| Scored { example, logit }).collect()
+}
+
+/// What a model's manifest says beside the model itself.
+struct Made {
+    graph: Vec<u8>,
+    length: usize,
+    parameters: usize,
+    sources: Vec<Origin>,
+    made_by: String,
+    training: Option<Training>,
+}
+
+/// Stores an artifact after both backends gave its golden vectors.
+fn store(
+    model: Model,
+    made: Made,
+    metrics: Option<Metrics>,
+    registry: &Path,
+) -> Result<Manifest, PublishError> {
+    let Thresholds { allow_below, block_above } = model.thresholds();
+    let golden = GOLDEN_NAMES.map(|name| Golden { name: name.to_owned(), logit: model.logit(name) });
+    let dvm = model.encode();
+    let manifest = Manifest {
+        format: FORMAT,
+        name: model.spec().name.clone(),
+        id: model.id().to_owned(),
+        tokenizer: model.tokenizer(),
+        length: made.length,
+        output: Output::Logit,
+        parameters: made.parameters,
+        onnx_blake3: hex(&made.graph),
+        dvm_blake3: Some(hex(&dvm)),
+        calibration: model.spec().calibration.into(),
+        prior: model.prior(),
+        thresholds: Limits { allow_below, block_above, false_block_budget: FALSE_BLOCK_BUDGET },
+        golden: golden.to_vec(),
+        sources: made.sources,
+        made_by: made.made_by,
+        training: made.training,
+        metrics,
+    };
+    let artifact = Artifact::new(manifest, Cow::Owned(made.graph), Some(Cow::Owned(dvm)))?;
+    artifact.check_golden(Backend::Tract)?;
+    artifact.store(registry, &card::text(&artifact.manifest))?;
+    Ok(artifact.manifest)
+}

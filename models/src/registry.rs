@@ -1,0 +1,291 @@
+//! The registry: a folder for each model, and the models that come with dnsvet.
+//!
+//! ```text
+//! REGISTRY/NAME/model.onnx  model.dvm  manifest.json  CARD.md
+//! ```
+//!
+//! An artifact is checked when it is loaded: hashes first, then golden vectors through our own forward
+//! pass. So a model that would score otherwise than it did when it was made never runs.
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dnsvet_core::model::{Model, ModelError};
+
+use crate::infer::{Backend, InferError, OwnCpu, Scorer, Tract};
+use crate::manifest::{FORMAT, Manifest};
+
+/// Why a registry or a model of it can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// A file can't be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No such model.
+    #[error("no model {name:?} in {registry}; there are: {known}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// Where.
+        registry: String,
+        /// What there is.
+        known: String,
+    },
+    /// The manifest is no JSON of ours.
+    #[error("manifest of {name}: {source}")]
+    Manifest {
+        /// The model.
+        name: String,
+        /// What is wrong in it.
+        source: serde_json::Error,
+    },
+    /// The manifest is of another version.
+    #[error("manifest of {name} has format {got}, this dnsvet reads {FORMAT}")]
+    Format {
+        /// The model.
+        name: String,
+        /// What the manifest says.
+        got: u32,
+    },
+    /// A file is not the one that the manifest pins.
+    #[error("{file} of {name} does not match the hash in its manifest; copy the whole folder again")]
+    Hash {
+        /// The model.
+        name: String,
+        /// The file.
+        file: &'static str,
+    },
+    /// A golden vector came out otherwise.
+    #[error("{name} scores {golden:?} as {got}, its manifest says {expected}: not the model it claims to be")]
+    Golden {
+        /// The model.
+        name: String,
+        /// The name that was scored.
+        golden: String,
+        /// The logit in the manifest.
+        expected: f32,
+        /// The logit here.
+        got: f32,
+    },
+    /// The `.dvm` is refused.
+    #[error("model.dvm of {name}: {source}")]
+    Model {
+        /// The model.
+        name: String,
+        /// Why.
+        source: ModelError,
+    },
+    /// The graph does not run.
+    #[error(transparent)]
+    Infer(#[from] InferError),
+}
+
+/// One model, checked.
+#[derive(Debug, Clone)]
+pub struct Artifact {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// The ONNX graph.
+    pub onnx: Cow<'static, [u8]>,
+    /// Our own form, if there is one: what goes into a snapshot.
+    pub dvm: Option<Cow<'static, [u8]>>,
+    model: Option<Arc<Model>>,
+}
+
+impl Artifact {
+    /// Checks files against their manifest: format, hashes, golden vectors (through our own forward pass,
+    /// or through tract where there is no `.dvm`).
+    pub fn new(
+        manifest: Manifest,
+        onnx: Cow<'static, [u8]>,
+        dvm: Option<Cow<'static, [u8]>>,
+    ) -> Result<Self, RegistryError> {
+        let name = manifest.name.clone();
+        if manifest.format != FORMAT {
+            return Err(RegistryError::Format { name, got: manifest.format });
+        }
+        if hex(&onnx) != manifest.onnx_blake3 {
+            return Err(RegistryError::Hash { name, file: "model.onnx" });
+        }
+        if dvm.as_deref().map(hex) != manifest.dvm_blake3 {
+            return Err(RegistryError::Hash { name, file: "model.dvm" });
+        }
+        let model = match &dvm {
+            Some(dvm) => {
+                let source = |source| RegistryError::Model { name: name.clone(), source };
+                Some(Arc::new(Model::decode(dvm).map_err(source)?))
+            }
+            None => None,
+        };
+        let artifact = Self { manifest, onnx, dvm, model };
+        let backend = if artifact.model.is_some() { Backend::OwnCpu } else { Backend::Tract };
+        artifact.check_golden(backend)?;
+        Ok(artifact)
+    }
+
+    /// Scores the golden vectors by a backend and compares.
+    pub fn check_golden(&self, backend: Backend) -> Result<(), RegistryError> {
+        let golden = &self.manifest.golden;
+        let names: Vec<&str> = golden.iter().map(|golden| golden.name.as_str()).collect();
+        let mut logits = vec![0.0; names.len()];
+        self.scorer(backend)?.score(&names, &mut logits)?;
+        match golden.iter().zip(&logits).find(|(golden, logit)| !golden.matches(**logit)) {
+            None => Ok(()),
+            Some((golden, got)) => Err(RegistryError::Golden {
+                name: self.manifest.name.clone(),
+                golden: golden.name.clone(),
+                expected: golden.logit,
+                got: *got,
+            }),
+        }
+    }
+
+    /// The model for our own forward pass; `None` for an imported graph.
+    pub fn model(&self) -> Option<&Arc<Model>> {
+        self.model.as_ref()
+    }
+
+    /// A scorer for one thread.
+    pub fn scorer(&self, backend: Backend) -> Result<Box<dyn Scorer>, InferError> {
+        Ok(match (backend, &self.model) {
+            (Backend::OwnCpu, Some(model)) => Box::new(OwnCpu::new(Arc::clone(model))),
+            (Backend::OwnCpu, None) => return Err(InferError::NoDvm(self.manifest.id.clone())),
+            (Backend::Tract, _) => Box::new(Tract::new(&self.onnx, &self.manifest)?),
+        })
+    }
+
+    /// The backend that is quickest for this model.
+    pub fn best_backend(&self) -> Backend {
+        if self.model.is_some() { Backend::OwnCpu } else { Backend::Tract }
+    }
+
+    /// Writes the artifact and its card into a registry: whole, or not at all.
+    pub fn store(&self, registry: &Path, card: &str) -> Result<(), RegistryError> {
+        let name = &self.manifest.name;
+        let file = |path: &Path| {
+            let path = path.to_owned();
+            move |source| RegistryError::File { path, source }
+        };
+        let (target, fresh) = (registry.join(name), registry.join(format!(".{name}.new")));
+        let old = registry.join(format!(".{name}.old"));
+        for leftover in [&fresh, &old] {
+            if leftover.exists() {
+                fs::remove_dir_all(leftover).map_err(file(leftover))?;
+            }
+        }
+        fs::create_dir_all(&fresh).map_err(file(&fresh))?;
+        let mut json = serde_json::to_vec_pretty(&self.manifest)
+            .map_err(|source| RegistryError::Manifest { name: name.clone(), source })?;
+        json.push(b'\n');
+        let dvm = self.dvm.as_deref().map(|dvm| ("model.dvm", dvm));
+        let files = [("model.onnx", &*self.onnx), ("manifest.json", &json), ("CARD.md", card.as_bytes())];
+        for (part, bytes) in files.into_iter().chain(dvm) {
+            let path = fresh.join(part);
+            fs::write(&path, bytes).map_err(file(&path))?;
+        }
+        if target.exists() {
+            fs::rename(&target, &old).map_err(file(&target))?;
+        }
+        fs::rename(&fresh, &target).map_err(file(&target))?;
+        if old.exists() {
+            fs::remove_dir_all(&old).map_err(file(&old))?;
+        }
+        Ok(())
+    }
+}
+
+/// BLAKE3 in hex.
+pub fn hex(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+/// Models by name.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    folder: Option<PathBuf>,
+}
+
+impl Registry {
+    /// The models of a folder; each is loaded and checked when it is asked for.
+    pub fn open(folder: &Path) -> Result<Self, RegistryError> {
+        fs::read_dir(folder).map_err(|source| RegistryError::File { path: folder.to_owned(), source })?;
+        Ok(Self { folder: Some(folder.to_owned()) })
+    }
+
+    /// The models that come with dnsvet: `seed`, `small`, `large`.
+    pub fn bundled() -> Self {
+        Self { folder: None }
+    }
+
+    /// The names there are, sorted.
+    pub fn names(&self) -> Result<Vec<String>, RegistryError> {
+        let Some(folder) = &self.folder else {
+            return Ok(BUNDLED.iter().map(|bundled| bundled.name.to_owned()).collect());
+        };
+        let file = |source| RegistryError::File { path: folder.clone(), source };
+        let mut names = Vec::new();
+        for entry in fs::read_dir(folder).map_err(file)? {
+            let entry = entry.map_err(file)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') && entry.path().join("manifest.json").is_file() {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Loads and checks a model.
+    pub fn get(&self, name: &str) -> Result<Artifact, RegistryError> {
+        let unknown = || RegistryError::Unknown {
+            name: name.to_owned(),
+            registry: self.folder.as_ref().map_or("the bundled models".into(), |at| at.display().to_string()),
+            known: self.names().unwrap_or_default().join(", "),
+        };
+        let parse = |json: &[u8]| {
+            serde_json::from_slice(json)
+                .map_err(|source| RegistryError::Manifest { name: name.to_owned(), source })
+        };
+        let Some(folder) = &self.folder else {
+            let bundled = BUNDLED.iter().find(|bundled| bundled.name == name).ok_or_else(unknown)?;
+            return Artifact::new(parse(bundled.manifest)?, bundled.onnx.into(), Some(bundled.dvm.into()));
+        };
+        if !self.names()?.iter().any(|known| known == name) {
+            return Err(unknown());
+        }
+        let read = |part: &str| {
+            let path = folder.join(name).join(part);
+            fs::read(&path).map_err(|source| RegistryError::File { path, source })
+        };
+        let manifest: Manifest = parse(&read("manifest.json")?)?;
+        let dvm = manifest.dvm_blake3.as_ref().map(|_| read("model.dvm")).transpose()?;
+        Artifact::new(manifest, read("model.onnx")?.into(), dvm.map(Cow::Owned))
+    }
+}
+
+struct Bundled {
+    name: &'static str,
+    manifest: &'static [u8],
+    onnx: &'static [u8],
+    dvm: &'static [u8],
+}
+
+macro_rules! bundled {
+    ($name:literal) => {
+        Bundled {
+            name: $name,
+            manifest: include_bytes!(concat!("../artifacts/", $name, "/manifest.json")),
+            onnx: include_bytes!(concat!("../artifacts/", $name, "/model.onnx")),
+            dvm: include_bytes!(concat!("../artifacts/", $name, "/model.dvm")),
+        }
+    };
+}
+
+const BUNDLED: [Bundled; 3] = [bundled!("large"), bundled!("seed"), bundled!("small")];

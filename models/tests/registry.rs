@@ -1,0 +1,124 @@
+//! What a registry takes, gives back, and refuses.
+
+use std::fs;
+
+use dnsvet_models::infer::Backend;
+use dnsvet_models::manifest::Manifest;
+use dnsvet_models::publish::{self, PublishError};
+use dnsvet_models::registry::{Registry, RegistryError};
+
+fn stored(folder: &std::path::Path) -> Registry {
+    for name in ["seed", "small"] {
+        let artifact = Registry::bundled().get(name).unwrap();
+        artifact.store(folder, "# card\n").unwrap();
+        artifact.store(folder, "# card\n").unwrap();
+    }
+    Registry::open(folder).unwrap()
+}
+
+#[test]
+fn every_bundled_model_holds_its_golden_vectors_in_both_backends() {
+    let registry = Registry::bundled();
+    let names = registry.names().unwrap();
+    assert_eq!(names, ["large", "seed", "small"]);
+    let mut bytes = 0;
+    for name in names {
+        let artifact = registry.get(&name).unwrap();
+        artifact.check_golden(Backend::OwnCpu).unwrap();
+        artifact.check_golden(Backend::Tract).unwrap();
+        assert_eq!(artifact.model().unwrap().id(), artifact.manifest.id);
+        bytes += artifact.onnx.len() + artifact.dvm.as_ref().unwrap().len();
+    }
+    assert!(bytes <= 8_000_000, "{bytes} bytes of models");
+}
+
+#[test]
+fn no_bundled_model_learnt_from_a_source_that_may_not_ship() {
+    for name in Registry::bundled().names().unwrap() {
+        let manifest = Registry::bundled().get(&name).unwrap().manifest;
+        assert!(!manifest.sources.is_empty());
+        for source in manifest.sources {
+            for refused in ["openphish", "discord-antiscam", "blackbook", "alexa", "GPL", "none stated"] {
+                assert!(!source.source.contains(refused) && !source.licence.contains(refused), "{source:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stored_model_comes_back_and_an_unknown_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = stored(folder.path());
+    assert_eq!(registry.names().unwrap(), ["seed", "small"]);
+    let small = registry.get("small").unwrap();
+    assert_eq!(small.manifest, Registry::bundled().get("small").unwrap().manifest);
+    let error = registry.get("../small").unwrap_err().to_string();
+    assert!(error.contains("seed, small"), "{error}");
+}
+
+#[test]
+fn a_changed_file_or_a_false_golden_vector_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = stored(folder.path());
+    let onnx = folder.path().join("small/model.onnx");
+    let mut bytes = fs::read(&onnx).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&onnx, bytes).unwrap();
+    assert!(matches!(registry.get("small"), Err(RegistryError::Hash { file: "model.onnx", .. })));
+
+    let path = folder.path().join("seed/manifest.json");
+    let mut manifest: Manifest = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    manifest.golden[0].logit += 0.5;
+    fs::write(&path, serde_json::to_vec(&manifest).unwrap()).unwrap();
+    assert!(matches!(registry.get("seed"), Err(RegistryError::Golden { .. })));
+}
+
+#[test]
+fn an_onnx_file_is_imported_with_its_manifest_and_scores_by_tract() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = Registry::bundled().get("small").unwrap();
+    let mut manifest = small.manifest.clone();
+    manifest.name = "own".into();
+    let imported = publish::import(small.onnx.to_vec(), manifest.clone(), folder.path()).unwrap();
+    assert_eq!(imported.dvm_blake3, None);
+    let own = Registry::open(folder.path()).unwrap().get("own").unwrap();
+    assert_eq!(own.best_backend(), Backend::Tract);
+
+    let wrong = Manifest { length: 32, ..manifest.clone() };
+    let refused = publish::import(small.onnx.to_vec(), wrong, folder.path());
+    assert!(matches!(refused, Err(PublishError::Shape { got: 66, said: 32, .. })));
+    let escaping = Manifest { name: "../own".into(), ..manifest.clone() };
+    assert!(publish::import(small.onnx.to_vec(), escaping, folder.path()).is_err());
+    let refused = publish::import(b"no model".to_vec(), manifest, folder.path());
+    assert!(matches!(refused, Err(PublishError::Import(_))));
+}
+
+#[test]
+fn training_ends_in_a_registry_with_an_artifact_that_holds_together() {
+    let data = tempfile::tempdir().unwrap();
+    let benign: String = (0..1_200)
+        .map(|i| format!("shop{i}.de\t\thageziTop-2023\t{}\n", ["clean", "single"][i % 2]))
+        .collect();
+    let malicious: String =
+        (0..1_200).map(|i| format!("x{}qz.top\tmaltrail/some\tmalware\n", i * 7_919)).collect();
+    for (file, text) in [("benign-train-meta.tsv.gz", benign), ("malicious-train.tsv.gz", malicious)] {
+        let file = fs::File::create(data.path().join(file)).unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        std::io::Write::write_all(&mut gzip, text.as_bytes()).unwrap();
+        gzip.finish().unwrap();
+    }
+    let registry = tempfile::tempdir().unwrap();
+    let recipe = dnsvet_models::recipe::Recipe {
+        sample: 1_000,
+        epochs: 2,
+        batch: 32,
+        ..dnsvet_models::recipe::Recipe::small()
+    };
+    let made = publish::train(&recipe, data.path(), registry.path(), &mut |_| {}).unwrap();
+    let artifact = Registry::open(registry.path()).unwrap().get("small").unwrap();
+    assert_eq!(artifact.manifest, made);
+    assert!(made.metrics.unwrap().auc > 0.95);
+    let card = fs::read_to_string(registry.path().join("small/CARD.md")).unwrap();
+    assert!(card.contains(&made.id) && card.contains("maltrail"));
+}
