@@ -6,8 +6,10 @@
 //! kernels ─► CUDA sources to PTX, without a GPU
 //! ```
 
+pub mod browser;
 pub mod build;
 pub mod child;
+pub mod docs;
 pub mod error;
 pub mod kernels;
 pub mod layering;

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::libtest;
 use crate::shell::{self, cargo};
 use crate::stage::{Outcome, Stages};
-use crate::{build, layering, system, wasm};
+use crate::{browser, build, docs, layering, system, ui, wasm};
 
 /// Run everything that CI runs.
 #[derive(clap::Args)]
@@ -22,19 +22,34 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
     stages.run("set up", set_up);
     stages.run("format", || simple("format", cargo().args(["fmt", "--all", "--check"])));
     stages.run("layering and licences", || layering::check().map(|()| Outcome::passed()));
+    stages.run("dashboard", dashboard);
     stages.run("plugin", || wasm::build(true).map(|plugin| Outcome::noted(build::summary(&plugin))));
     stages.run("build", || simple("build", cargo().args(["build", "--workspace", "--all-targets"])));
     stages.run("clippy", || {
         simple("clippy", cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     });
     stages.run("tests", || tests(args.long));
+    stages.run("browser", browser::smoke);
+    stages.run("commands in the documents", docs::check);
     Ok(if stages.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn set_up() -> Result<Outcome, Error> {
     system::ensure(&system::TEST_TOOLS, "the tests")?;
     system::envoy()?;
+    ui::ensure_node()?;
     Ok(Outcome::passed())
+}
+
+/// Built and its types checked; the tests need it, so here it is no option.
+fn dashboard() -> Result<Outcome, Error> {
+    if ui::build(false)? {
+        return browser::check_types();
+    }
+    Err(Error::Missing {
+        what: "the dashboard can't be built".into(),
+        remedy: "install Node 20.19 or later with npm".into(),
+    })
 }
 
 /// A stage that is one program.

@@ -5,7 +5,7 @@
 //! ```
 
 mod api;
-mod ask;
+pub mod ask;
 mod names;
 mod table;
 
@@ -74,7 +74,7 @@ fn prepare(args: &Args) -> Result<Plugin, Error> {
     ui::build(true)?;
     let plugin = wasm::build(false)?;
     shell::show(&mut build::binaries(args.release))?;
-    println!("plugin     {}", build::summary(&plugin));
+    println!("plugin     {} ({} bytes)", plugin.path.display(), plugin.bytes);
     Ok(plugin)
 }
 
@@ -98,8 +98,9 @@ fn options(args: &Args, folder: &Path) -> Options {
 struct Running {
     options: Options,
     api: Api,
-    children: Vec<Child>,
-    envoy: bool,
+    scorer: Child,
+    serve: Child,
+    envoy: Option<Child>,
 }
 
 impl Running {
@@ -111,13 +112,12 @@ impl Running {
             println!("upstream   none answers here: allowed names get addresses of a demonstration zone");
             options.serve_flags.extend(["--upstreams".into(), "demo".into()]);
         }
-        let mut children = vec![options.start_scorer()?];
+        let scorer = options.start_scorer()?;
         println!("scorer     http://127.0.0.1:{}", ports.scorer);
         let serve = options.start_serve()?;
         println!("resolver   127.0.0.1:{} (UDP, TCP), https://127.0.0.1:{}/dns-query", ports.dns, ports.doh);
         let password = password(&options.folder, &serve)?;
         println!("dashboard  http://127.0.0.1:{}/  user admin, password {password}", ports.api);
-        children.push(serve);
         let envoy = match (args.no_envoy, system::envoy()) {
             (true, _) => None,
             (false, Ok(envoy)) => Some(envoy),
@@ -127,26 +127,40 @@ impl Running {
             }
             (false, Err(error)) => return Err(error),
         };
-        if let Some(envoy) = &envoy {
-            children.push(options.start_envoy(envoy)?);
+        let envoy = envoy.map(|envoy| options.start_envoy(&envoy)).transpose()?;
+        if envoy.is_some() {
             println!("envoy      https://127.0.0.1:{}/dns-query", ports.envoy);
         }
         let api = Api::login(ports.api, &password, &options.folder)?;
-        Ok(Self { options, api, children, envoy: envoy.is_some() })
+        Ok(Self { options, api, scorer, serve, envoy })
     }
 
     fn doors(&self) -> &'static [Door] {
         const ALL: [Door; 4] = [Door::Udp, Door::Tcp, Door::Doh, Door::Envoy];
-        if self.envoy { &ALL } else { &ALL[..3] }
+        if self.envoy.is_some() { &ALL } else { &ALL[..3] }
     }
 
-    /// Both runtimes were given the same file; what it holds must still be what was built.
+    /// Both runtimes must run the bytes that were built: the resolver says the hash of what it compiled; Envoy says
+    /// which file it read.
     fn check_plugin(&self, plugin: &Plugin) -> Result<(), Error> {
-        let now = wasm::describe(&self.options.plugin)?;
-        if now.sha256 == plugin.sha256 {
+        let mut found = Vec::new();
+        if !self.serve.printed().contains(&plugin.sha256) {
+            found.push(format!("the resolver does not run the plugin {}", plugin.sha256));
+        }
+        if self.envoy.is_some() {
+            let dump = format!("http://127.0.0.1:{}/config_dump?mask=", self.options.ports.envoy_admin);
+            let dump =
+                shell::output(Command::new("curl").args(["--silent", "--fail", "--max-time", "5", &dump]))?;
+            let read = dump.contains(&plugin.path.display().to_string());
+            if !read || wasm::describe(&plugin.path)?.sha256 != plugin.sha256 {
+                found.push(format!("Envoy does not run the plugin {}", plugin.sha256));
+            }
+        }
+        if found.is_empty() {
+            println!("plugin     sha256 {} in every runtime", plugin.sha256);
             return Ok(());
         }
-        Err(Error::Found(vec![format!("{} changed while it was started", plugin.path.display())]))
+        Err(Error::Found(found))
     }
 
     /// Decides, asks, prints the table; returns whether every answer was right.
@@ -216,7 +230,8 @@ impl Running {
         println!("\nCtrl-C stops everything; logs and data are in {}", self.options.folder.display());
         loop {
             std::thread::sleep(Duration::from_millis(500));
-            for child in &self.children {
+            for child in [&self.scorer, &self.serve].into_iter().chain(&self.envoy) {
+                // Only a program that has ended makes this fail.
                 child.wait_until(Duration::MAX, || child.alive())?;
             }
         }

@@ -70,12 +70,14 @@ pub fn choose(options: &Options) -> Result<Demo, Error> {
 }
 
 /// The bundled blocklist and the bundled popularity list.
-const LIST: &str = "host/bundled/blocklist.txt";
-const POPULAR: &str = "host/bundled/popular.txt";
+const LIST: &str = "host/bundled/blocklist.txt.zst";
+const POPULAR: &str = "host/bundled/popular-toplists.txt.zst";
 
 fn entries(file: &str) -> Result<Vec<String>, Error> {
     let path = workspace::root().join(file);
-    let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
+    let packed = std::fs::File::open(&path).map_err(Error::file(&path))?;
+    let bytes = zstd::decode_all(packed).map_err(Error::file(&path))?;
+    let text = String::from_utf8_lossy(&bytes);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     Ok(lines.map(str::to_owned).collect())
 }
