@@ -225,6 +225,15 @@ impl Snapshot {
         matches
     }
 
+    /// Whether [`Snapshot::lookup`] would give anything, without collecting it.
+    pub fn is_listed(&self, name: &Name) -> bool {
+        let mut listed = false;
+        self.inner.map.visit(name.as_str(), |start, mut members| {
+            listed |= members.any(|member| start == 0 || !member.exact());
+        });
+        listed
+    }
+
     /// What a person decided about a name: the longest match, exact scope before suffix scope.
     pub fn vetted(&self, name: &Name) -> Option<Vetted> {
         self.inner.vetted.find(self.inner.map.hasher(), name.as_str())

@@ -307,6 +307,7 @@ proptest! {
                 let covers = held.filter(|(_, exact)| !exact || suffix == text);
                 want.extend(covers.map(|(list, exact)| (*list, suffix.to_owned(), *exact)));
             }
+            prop_assert_eq!(snapshot.is_listed(&asked), !want.is_empty());
             prop_assert_eq!(found(&snapshot, text), want);
         }
     }
@@ -318,5 +319,48 @@ proptest! {
         let at = at % file.len();
         file[at] ^= flip;
         prop_assert!(Snapshot::open(file.into(), &[]).is_err());
+    }
+}
+
+/// What `tests/golden/1.0.dvs` was built from.
+fn golden() -> Vec<u8> {
+    let mut builder = Builder::new(1, *b"golden key seed.");
+    builder.times(1_700_000_000_000, 1_800_000_000_000);
+    let roles =
+        [("ads", Role::Block), ("ours", Role::Allow), ("court", Role::Mandatory), ("top", Role::Popular)];
+    for (list, role) in roles {
+        let index = builder.list(list, role, "CC0-1.0");
+        for number in 0..50 {
+            builder.add(index, &name(&format!("n{number}.{list}.example")), number % 2 == 1);
+        }
+    }
+    builder.vet(vetted("vetted.example", Decision::Honeypot, false, 5));
+    builder.brands(&b"brands"[..]).small_model(&b"model"[..]);
+    builder.build(Some(&SigningKey::from_bytes(&[7; 32]))).unwrap()
+}
+
+#[test]
+fn the_snapshot_of_the_first_release_is_read_and_built_as_ever() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/1.0.dvs");
+    let file = std::fs::read(path).unwrap();
+    let keys = [SigningKey::from_bytes(&[7; 32]).verifying_key()];
+    let old = Snapshot::open(file.clone().into(), &keys).unwrap();
+    assert_eq!((old.serial(), old.format(), old.name_count()), (1, (1, 0), 150));
+    assert_eq!(found(&old, "a.n4.court.example"), [(2, "n4.court.example".into(), false)]);
+    assert_eq!(found(&old, "n5.ads.example"), [(0, "n5.ads.example".into(), true)]);
+    assert_eq!(found(&old, "a.n5.ads.example"), []);
+    assert_eq!(old.popularity(&name("n7.top.example")), 1);
+    assert_eq!(old.vetted(&name("x.vetted.example")).unwrap().decision, Decision::Honeypot);
+    assert_eq!((old.brands(), old.small_model()), (&b"brands"[..], Some(&b"model"[..])));
+
+    let fresh = Snapshot::open(golden().into(), &keys).unwrap();
+    // The policy is JSON and may gain fields between minors; all else is the same to the byte.
+    let others = |snapshot: &Snapshot| -> Vec<Bytes> {
+        let policy = snapshot.inner.manifest.section(Kind::Policy, &snapshot.inner.pieces);
+        snapshot.inner.pieces.iter().filter(|piece| !policy.contains(piece)).cloned().collect()
+    };
+    assert_eq!(others(&fresh), others(&old));
+    if fresh.policy() == old.policy() && fresh.total_bytes() == old.total_bytes() {
+        assert_eq!(golden(), file);
     }
 }

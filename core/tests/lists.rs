@@ -1,0 +1,66 @@
+//! Real lists: the million names of `blocklist-1m.txt.gz` and lists as they are published.
+//!
+//! Looks in the folder `TEST_DATA`, else in `../shared/data`; says so where there is none.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use dnsvet_core::lists::{Format, collect};
+use dnsvet_core::snapshot::{Builder, Role, Snapshot};
+
+fn data(file: &str) -> Option<Vec<u8>> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let folder = std::env::var_os("TEST_DATA").map_or_else(beside, PathBuf::from);
+    let Ok(bytes) = std::fs::read(folder.join(file)) else {
+        println!("skipped: no {file} in {}; set TEST_DATA", folder.display());
+        return None;
+    };
+    if !file.ends_with(".gz") {
+        return Some(bytes);
+    }
+    let mut text = Vec::new();
+    let read = flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut text);
+    assert!(read.is_ok(), "{file}: {read:?}");
+    Some(text)
+}
+
+#[test]
+fn every_one_of_a_million_real_names_is_found_at_under_six_bytes_each() {
+    let Some(text) = data("blocklist-1m.txt.gz") else { return };
+    let (entries, rejected, counts) = collect(&text, Format::detect(&text));
+    assert_eq!((rejected.len(), counts.rules, counts.lines), (0, 1_000_000, 1_000_000));
+    let mut builder = Builder::new(1, [5; 16]);
+    builder.list("1m", Role::Block, "");
+    for entry in &entries {
+        builder.add(0, &entry.name, entry.exact);
+    }
+    let snapshot = Snapshot::open(builder.build(None).unwrap().into(), &[]).unwrap();
+    assert_eq!(snapshot.name_count(), 1_000_000);
+    for entry in &entries {
+        let hits = snapshot.lookup(&entry.name);
+        assert!(hits.iter().any(|hit| hit.suffix == entry.name.as_str()), "{}", entry.name);
+    }
+    let a_name = snapshot.total_bytes() as f64 / 1e6;
+    assert!(a_name <= 5.8, "{a_name} bytes a name");
+}
+
+#[test]
+fn a_published_hosts_file_is_accounted_for_line_by_line() {
+    let Some(text) = data("fixture-kadhosts.hosts.txt") else { return };
+    assert_eq!(Format::detect(&text), Format::Hosts);
+    let (entries, rejected, counts) = collect(&text, Format::Hosts);
+    assert_eq!(counts.lines, counts.rules + counts.comments + counts.rejected);
+    let lines = String::from_utf8(text).unwrap();
+    let rules = lines.lines().filter(|line| line.starts_with("0.0.0.0 ")).count();
+    assert!(counts.rejected * 1_000 < counts.lines, "{:?}", rejected.first());
+    assert_eq!(entries.len() as u64, counts.entries);
+    assert!(counts.rules as usize >= rules - rejected.len() && rules > 10_000, "{counts:?}");
+}
+
+#[test]
+fn another_formats_file_is_reported_line_by_line_and_not_taken_for_names() {
+    let Some(text) = data("fixture-hagezi-fake.adblock.txt") else { return };
+    let (entries, rejected, counts) = collect(&text, Format::Plain);
+    assert_eq!(counts.lines, counts.rules + counts.comments + counts.rejected);
+    assert!(rejected.len() > 7_000 && entries.len() < 20, "{} {}", rejected.len(), entries.len());
+}
