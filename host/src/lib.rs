@@ -7,8 +7,10 @@
 //! ```
 
 pub mod api;
+pub mod bundled;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod lists;
 pub mod store;
 pub mod wasm;

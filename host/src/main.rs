@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use dnsvet::commands::{config, doctor, user, vet};
+use dnsvet::commands::{config, doctor, lists, user, vet};
 
 /// Vet every DNS name: lists, policy, models, people.
 #[derive(Parser)]
@@ -17,6 +17,7 @@ struct Cli {
 enum Command {
     Config(config::Args),
     Doctor(doctor::Args),
+    Lists(lists::Args),
     User(user::Args),
     Vet(vet::Args),
 }
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => done(doctor::run(args)),
         Command::User(args) => done(user::run(args)),
         Command::Vet(args) => done(vet::run(args)),
+        Command::Lists(args) => done(lists::run(args)),
     }
 }
 

@@ -2,5 +2,6 @@
 
 pub mod config;
 pub mod doctor;
+pub mod lists;
 pub mod user;
 pub mod vet;

@@ -1,0 +1,405 @@
+//! Lists from files into a snapshot.
+//!
+//! ```text
+//! block:hosts:ads.txt.gz ─► ListSource ─► read (.gz and .zst too) ─► parse ─► Builder ─► .dvs
+//!                                                       └─► ListReport: counts, first bad lines
+//! ```
+
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use dnsvet_core::lists::{self, Counts, Format, Rejected};
+use dnsvet_core::policy::Policy;
+use dnsvet_core::snapshot::{BuildError, Builder, Role, Snapshot, SnapshotError, Vetted};
+use ed25519_dalek::SigningKey;
+
+/// The largest list that is read, bytes after decompression: some forty million names.
+const MOST_LIST_BYTES: u64 = 1 << 30;
+/// How many bad lines of a list a report keeps.
+const KEPT_REJECTED: usize = 5;
+
+/// A list as configuration names it: `[block:|allow:|mandatory:|popular:][plain:|hosts:]PATH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListSource {
+    /// What its names are for; blocking, if not said.
+    pub role: Role,
+    /// How it is written; found out from its first lines, if not said.
+    pub format: Option<Format>,
+    /// Its file, also `.gz` and `.zst`.
+    pub path: PathBuf,
+}
+
+/// A text that names no list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} names no file; write [block:|allow:|mandatory:|popular:][plain:|hosts:]PATH")]
+pub struct NoPath(String);
+
+impl FromStr for ListSource {
+    type Err = NoPath;
+
+    fn from_str(text: &str) -> Result<Self, NoPath> {
+        let prefixed = |text: &str, word: &str| text.strip_prefix(word)?.strip_prefix(':').map(str::to_owned);
+        let role = Role::ALL.into_iter().find_map(|role| Some((role, prefixed(text, role.as_str())?)));
+        let (role, rest) = role.unwrap_or((Role::Block, text.to_owned()));
+        let format = Format::ALL.into_iter().find_map(|f| Some((f, prefixed(&rest, f.as_str())?)));
+        let (format, path) = format.map_or((None, rest), |(format, rest)| (Some(format), rest));
+        if path.is_empty() {
+            return Err(NoPath(text.to_owned()));
+        }
+        Ok(Self { role, format, path: path.into() })
+    }
+}
+
+impl ListSource {
+    /// Its name in verdicts: the file's name without endings.
+    pub fn name(&self) -> String {
+        let file = self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy();
+        let stem = [".gz", ".zst"].iter().find_map(|end| file.strip_suffix(end)).unwrap_or(&file);
+        let stem = [".txt", ".hosts", ".list"].iter().find_map(|end| stem.strip_suffix(end)).unwrap_or(stem);
+        stem.to_owned()
+    }
+}
+
+/// Why no snapshot was made.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// A list can't be read.
+    #[error("list {}: {error}; correct its path or its rights", path.display())]
+    Read {
+        /// Its file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A list is larger than is read.
+    #[error("list {}: more than 1 GiB of text; split it", path.display())]
+    TooLarge {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// The builder refused.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// What was built can't be opened.
+    #[error("the snapshot that was built can't be opened: {0}; please report it")]
+    Open(#[from] SnapshotError),
+}
+
+/// What became of one list.
+#[derive(Debug, Clone)]
+pub struct ListReport {
+    /// Its name in verdicts.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// Its file.
+    pub path: PathBuf,
+    /// What it was read as.
+    pub format: Format,
+    /// Its lines, by what became of them.
+    pub counts: Counts,
+    /// The first bad lines.
+    pub rejected: Vec<Rejected>,
+}
+
+impl ListReport {
+    /// The first bad lines as `file:line: "text": why`, and how many more there are.
+    pub fn complaints(&self) -> impl Iterator<Item = String> {
+        let path = self.path.display();
+        let first = self.rejected.iter().map(move |r| format!("{path}:{}: {:?}: {}", r.line, r.text, r.why));
+        let more = self.counts.rejected.saturating_sub(self.rejected.len() as u64);
+        first.chain((more > 0).then(|| format!("{path}: {more} more lines were passed over")))
+    }
+}
+
+/// A snapshot with what went into it.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The snapshot's file.
+    pub bytes: Vec<u8>,
+    /// Each list, in order.
+    pub reports: Vec<ListReport>,
+}
+
+/// What a snapshot is made of, lists left out.
+#[derive(Debug, Clone, Copy)]
+pub struct Rest<'a> {
+    /// People's decisions.
+    pub vetted: &'a [Vetted],
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The brands section; empty for none.
+    pub brands: &'a [u8],
+    /// The small model's artifact.
+    pub small_model: Option<&'a [u8]>,
+    /// Must rise from one snapshot of a feed to the next.
+    pub serial: u64,
+    /// When it is made, milliseconds since 1970.
+    pub made_ms: u64,
+    /// Signs it.
+    pub key: Option<&'a SigningKey>,
+}
+
+/// Makes a snapshot of list files. `on_list` is told of each list once it was read.
+///
+/// The key of the name map is drawn from the signing key, or from the lists' texts if there is none: the same
+/// input gives the same bytes.
+pub fn compile(
+    sources: &[ListSource],
+    rest: &Rest,
+    mut on_list: impl FnMut(&ListReport),
+) -> Result<Compiled, CompileError> {
+    let mut seed = blake3::Hasher::new_derive_key("dnsvet 2026 snapshot key seed");
+    if let Some(key) = rest.key {
+        seed.update(&key.to_bytes());
+    }
+    let mut texts = Vec::with_capacity(sources.len());
+    for source in sources {
+        let text = read(&source.path)?;
+        if rest.key.is_none() {
+            seed.update(&text);
+        }
+        texts.push(text);
+    }
+    let mut key_seed = [0; 16];
+    seed.finalize_xof().fill(&mut key_seed);
+    let mut builder = Builder::new(rest.serial, key_seed);
+    let mut reports = Vec::with_capacity(sources.len());
+    for (source, text) in sources.iter().zip(texts) {
+        let report = add_text(&mut builder, source, "", &text);
+        on_list(&report);
+        reports.push(report);
+    }
+    builder.times(rest.made_ms, 0).vetted(rest.vetted.to_vec()).policy(rest.policy.clone());
+    builder.brands(rest.brands.to_vec());
+    if let Some(model) = rest.small_model {
+        builder.small_model(model.to_vec());
+    }
+    Ok(Compiled { bytes: builder.build(rest.key)?, reports })
+}
+
+/// Reads a list's file and adds its names to a builder.
+pub fn add(builder: &mut Builder, source: &ListSource) -> Result<ListReport, CompileError> {
+    Ok(add_text(builder, source, "", &read(&source.path)?))
+}
+
+/// Adds the names of a list's text to a builder. `licence` is an SPDX expression, empty if not known.
+pub fn add_text(builder: &mut Builder, source: &ListSource, licence: &str, text: &[u8]) -> ListReport {
+    let format = source.format.unwrap_or_else(|| Format::detect(text));
+    let name = source.name();
+    let list = builder.list(&name, source.role, licence);
+    let mut rejected = Vec::new();
+    let counts = lists::parse(
+        text,
+        format,
+        |entry| {
+            builder.add(list, &entry.name, entry.exact);
+        },
+        |report| {
+            if rejected.len() < KEPT_REJECTED {
+                rejected.push(report);
+            }
+        },
+    );
+    ListReport { name, role: source.role, path: source.path.clone(), format, counts, rejected }
+}
+
+/// Reads a file, decompressed if its first bytes say gzip or zstd.
+pub fn read(path: &Path) -> Result<Vec<u8>, CompileError> {
+    let failed = |error| CompileError::Read { path: path.to_owned(), error };
+    let packed = std::fs::read(path).map_err(failed)?;
+    let mut text = Vec::new();
+    let most = MOST_LIST_BYTES + 1;
+    match packed.as_slice() {
+        [0x1f, 0x8b, ..] => {
+            let gz = flate2::read::MultiGzDecoder::new(packed.as_slice());
+            gz.take(most).read_to_end(&mut text).map_err(failed)?;
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            let zst = zstd::stream::read::Decoder::new(packed.as_slice()).map_err(failed)?;
+            zst.take(most).read_to_end(&mut text).map_err(failed)?;
+        }
+        _ => text = packed,
+    }
+    if text.len() as u64 > MOST_LIST_BYTES {
+        return Err(CompileError::TooLarge { path: path.to_owned() });
+    }
+    Ok(text)
+}
+
+/// What a key file should hold.
+const KEY_REMEDY: &str = "a key file holds 64 hex digits (an Ed25519 seed), or the PEM that \
+    `openssl genpkey -algorithm ed25519` writes";
+
+/// Why a signing key was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file can't be read.
+    #[error("key {}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The file holds no key.
+    #[error("key {}: not a key; {KEY_REMEDY}", path.display())]
+    NotAKey {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Reads an Ed25519 signing key: 64 hex digits, or PEM (PKCS #8).
+pub fn signing_key(path: &Path) -> Result<SigningKey, KeyError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| KeyError::Read { path: path.to_owned(), error })?;
+    let seed =
+        if text.contains("-----BEGIN PRIVATE KEY-----") { pem_seed(&text) } else { hex_seed(text.trim()) };
+    seed.map(|seed| SigningKey::from_bytes(&seed)).ok_or_else(|| KeyError::NotAKey { path: path.to_owned() })
+}
+
+fn hex_seed(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    let mut seed = [0; 32];
+    for (byte, pair) in seed.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(seed)
+}
+
+/// The seed of a PKCS #8 Ed25519 key (RFC 8410 section 7): 16 bytes of frame, then the seed.
+fn pem_seed(text: &str) -> Option<[u8; 32]> {
+    use base64::Engine;
+    const FRAME: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
+    let body = text.split_once("-----BEGIN PRIVATE KEY-----")?.1.split_once("-----END")?.0;
+    let packed: String = body.split_whitespace().collect();
+    let der = base64::engine::general_purpose::STANDARD.decode(packed).ok()?;
+    der.strip_prefix(&FRAME)?.get(..32)?.try_into().ok()
+}
+
+/// A snapshot file opened, with what it was read from in the error.
+pub fn open_snapshot(path: &Path) -> Result<Snapshot, OpenError> {
+    let named = |why| OpenError { path: path.to_owned(), why };
+    let bytes = std::fs::read(path).map_err(|error| named(OpenWhy::Read(error)))?;
+    Snapshot::open(bytes.into(), &[]).map_err(|error| named(OpenWhy::Snapshot(error)))
+}
+
+/// A snapshot file that can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("snapshot {}: {why}", path.display())]
+pub struct OpenError {
+    path: PathBuf,
+    why: OpenWhy,
+}
+
+/// Why a snapshot file can't be used.
+#[derive(Debug, thiserror::Error)]
+enum OpenWhy {
+    #[error("{0}")]
+    Read(std::io::Error),
+    #[error("{0}")]
+    Snapshot(SnapshotError),
+}
+
+impl fmt::Display for ListSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.role.as_str())?;
+        if let Some(format) = self.format {
+            write!(f, "{format}:")?;
+        }
+        write!(f, "{}", self.path.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use dnsvet_core::name::Name;
+
+    use super::*;
+
+    fn rest<'a>(policy: &'a Policy, key: Option<&'a SigningKey>) -> Rest<'a> {
+        Rest { vetted: &[], policy, brands: b"", small_model: None, serial: 3, made_ms: 5, key }
+    }
+
+    fn file(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_source_names_role_format_and_path() {
+        let source = |text: &str| text.parse::<ListSource>().unwrap();
+        let want = |role, format, path: &str| ListSource { role, format, path: path.into() };
+        assert_eq!(source("/a/b.txt"), want(Role::Block, None, "/a/b.txt"));
+        assert_eq!(source("allow:x"), want(Role::Allow, None, "x"));
+        assert_eq!(source("hosts:x:y"), want(Role::Block, Some(Format::Hosts), "x:y"));
+        assert_eq!(source("mandatory:plain:x"), want(Role::Mandatory, Some(Format::Plain), "x"));
+        assert_eq!(source("popular:/d/top.txt.zst").name(), "top");
+        assert_eq!("block:hosts:".parse::<ListSource>(), Err(NoPath("block:hosts:".into())));
+        assert_eq!(source("mandatory:plain:x").to_string(), "mandatory:plain:x");
+    }
+
+    #[test]
+    fn packed_lists_are_read_by_their_first_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = b"bad.example\n# no\nworse.example\nno name\n";
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(text).unwrap();
+        let packed = [gz.finish().unwrap(), zstd::encode_all(&text[..], 3).unwrap(), text.to_vec()];
+        for (number, bytes) in packed.iter().enumerate() {
+            let path = file(&folder, &format!("list{number}"), bytes);
+            let source = path.display().to_string().parse().unwrap();
+            let policy = Policy::default();
+            let compiled = compile(&[source], &rest(&policy, None), |_| {}).unwrap();
+            let report = &compiled.reports[0];
+            assert_eq!((report.counts.rules, report.counts.comments, report.counts.rejected), (2, 1, 1));
+            let complaint = format!("{}:4: \"no name\": ", path.display());
+            assert!(report.complaints().next().unwrap().starts_with(&complaint));
+            let snapshot = Snapshot::open(compiled.bytes.into(), &[]).unwrap();
+            let found = snapshot.lookup(&Name::parse("www.worse.example").unwrap());
+            assert_eq!(snapshot.lists()[usize::from(found[0].list)].name, format!("list{number}"));
+        }
+    }
+
+    #[test]
+    fn an_unreadable_list_is_named() {
+        let source: ListSource = "/nowhere/at/all.txt".parse().unwrap();
+        let error = compile(&[source], &rest(&Policy::default(), None), |_| {}).unwrap_err().to_string();
+        assert!(
+            error.starts_with("list /nowhere/at/all.txt: ")
+                && error.ends_with("correct its path or its rights")
+        );
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let source: ListSource = file(&folder, "a", b"a.example\n").display().to_string().parse().unwrap();
+        let (policy, key) = (Policy::default(), SigningKey::from_bytes(&[1; 32]));
+        let build = |key| compile(std::slice::from_ref(&source), &rest(&policy, key), |_| {}).unwrap().bytes;
+        assert_eq!(build(None), build(None));
+        assert_eq!(build(Some(&key)), build(Some(&key)));
+        assert!(Snapshot::open(build(Some(&key)).into(), &[key.verifying_key()]).is_ok());
+    }
+
+    #[test]
+    fn a_key_is_read_from_hex_and_from_pem() {
+        let folder = tempfile::tempdir().unwrap();
+        let hex = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+        // The same seed (RFC 8032 section 7.1, test 1) as OpenSSL writes it.
+        let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+        let keys = [("hex", hex), ("pem", pem)]
+            .map(|(name, text)| signing_key(&file(&folder, name, text.as_bytes())).unwrap().to_bytes());
+        assert_eq!(keys[0], keys[1]);
+        let error = signing_key(&file(&folder, "none", b"xyz")).unwrap_err().to_string();
+        assert!(error.contains("64 hex digits"), "{error}");
+    }
+}
