@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::config::{Config, ConfigError, Flags};
 use crate::control::socket_path;
+use crate::wasm::{Limits, Runtime};
 
 /// How long a peer has to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -221,27 +222,23 @@ fn plugin(path: &Path) -> Finding {
     if path.as_os_str().is_empty() {
         return finding("plugin", Health::Ok, "the one beside the binary, or the embedded one", "");
     }
-    match std::fs::read(path) {
-        Ok(bytes) if bytes.starts_with(b"\0asm") => {
-            let digest = blake3::hash(&bytes).to_hex();
-            finding(
-                "plugin",
-                Health::Ok,
-                format!("{}, {} bytes, blake3 {}", path.display(), bytes.len(), &digest[..16]),
-                "",
-            )
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let found = format!("{}: {error}", path.display());
+            return finding("plugin", Health::Bad, found, "set plugin to a file that exists");
         }
-        Ok(_) => finding(
-            "plugin",
-            Health::Bad,
-            format!("{} is no WebAssembly", path.display()),
-            "set plugin to a .wasm file",
-        ),
+    };
+    match Runtime::load(&bytes, None, Limits::default()) {
+        Ok(runtime) => {
+            let found = format!("{} loads, sha256 {}", path.display(), runtime.sha256());
+            finding("plugin", Health::Ok, found, "")
+        }
         Err(error) => finding(
             "plugin",
             Health::Bad,
             format!("{}: {error}", path.display()),
-            "set plugin to a file that exists",
+            "build it again: cargo xtask build",
         ),
     }
 }

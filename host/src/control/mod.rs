@@ -160,7 +160,7 @@ impl Control {
             let path = path.to_owned();
             move |source| ControlError::File { path, source }
         };
-        std::fs::create_dir_all(&folder).map_err(file_error(&folder))?;
+        make_folder(&folder).map_err(file_error(&folder))?;
         let events = match config.store.strip_prefix("sqlite:") {
             Some(path) => PathBuf::from(path),
             None => folder.join("events.db"),
@@ -320,6 +320,14 @@ impl Control {
 /// Where the control plane of a data folder listens for its own machine.
 pub fn socket_path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
+}
+
+/// Makes the data folder, its owner's alone: keys and tokens lie in it.
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
 }
 
 /// Makes the user `admin` where there is none, with a password that is returned.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dnsvet_core::event::{Batch, Event};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -35,6 +35,10 @@ const TAIL_EVENTS: usize = 4_096;
 const RETENTION_EVERY: Duration = Duration::from_secs(60);
 /// Events removed in one transaction of retention.
 const RETENTION_STEP: i64 = 5_000;
+/// How long retention keeps the writer at a time.
+const RETENTION_MOMENT: Duration = Duration::from_millis(300);
+/// Between two sweeps of the dictionaries.
+const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 
 type Job = (Tenant, Batch, oneshot::Sender<Result<Appended, StoreError>>);
 
@@ -53,14 +57,7 @@ impl SqliteStore {
         let connection = schema::open(path)?;
         let (jobs, queue) = sync_channel(QUEUE_BATCHES);
         let (tail, _) = broadcast::channel(TAIL_EVENTS);
-        let mut writer = Writer {
-            path: path.to_owned(),
-            connection,
-            tail: tail.clone(),
-            retention,
-            addresses,
-            dictionaries: Dictionaries::default(),
-        };
+        let mut writer = Writer::new(path.to_owned(), connection, tail.clone(), retention, addresses);
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run(&queue))
@@ -133,6 +130,9 @@ pub(super) struct Writer {
     retention: Retention,
     addresses: ClientAddresses,
     dictionaries: Dictionaries,
+    /// Events removed since the last sweep, and when that was.
+    removed: u64,
+    swept: Instant,
 }
 
 impl Writer {
@@ -140,22 +140,36 @@ impl Writer {
     pub(super) fn for_test(path: &Path, retention: Retention) -> Self {
         let (path, connection) = (path.to_owned(), schema::open(path).unwrap());
         let (tail, addresses) = (broadcast::channel(1).0, ClientAddresses::Truncate);
-        Self { path, connection, tail, retention, addresses, dictionaries: Dictionaries::default() }
+        let mut writer = Self::new(path, connection, tail, retention, addresses);
+        writer.swept = Instant::now() - 2 * SWEEP_EVERY;
+        writer
+    }
+
+    fn new(
+        path: PathBuf,
+        connection: Connection,
+        tail: broadcast::Sender<(Tenant, Arc<Stored>)>,
+        retention: Retention,
+        addresses: ClientAddresses,
+    ) -> Self {
+        let (dictionaries, removed, swept) = (Dictionaries::default(), 0, Instant::now());
+        Self { path, connection, tail, retention, addresses, dictionaries, removed, swept }
     }
 
     fn run(&mut self, queue: &Receiver<Job>) {
-        let mut looked = std::time::Instant::now();
+        let mut due = Instant::now() + RETENTION_EVERY;
         loop {
-            match queue.recv_timeout(RETENTION_EVERY) {
+            match queue.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(first) => self.write(first, queue),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if looked.elapsed() >= RETENTION_EVERY {
-                looked = std::time::Instant::now();
-                if let Err(error) = self.retain(now_ms()) {
+            if Instant::now() >= due {
+                let done = self.retain(now_ms()).unwrap_or_else(|error| {
                     tracing::warn!(%error, path = %self.path.display(), "retention failed; tried again in a minute");
-                }
+                    true
+                });
+                due = Instant::now() + if done { RETENTION_EVERY } else { Duration::from_secs(1) };
             }
         }
     }
@@ -236,31 +250,22 @@ impl Writer {
         Ok(committed)
     }
 
-    /// Removes what is too old or too much, in small steps.
-    pub(super) fn retain(&mut self, now_ms: u64) -> rusqlite::Result<()> {
-        let mut removed = 0;
+    /// Removes what is too old or too much, for a moment; false if there is more to do.
+    pub(super) fn retain(&mut self, now_ms: u64) -> rusqlite::Result<bool> {
+        let started = Instant::now();
         let raw_from = now_ms.saturating_sub(u64::from(self.retention.raw_days) * 86_400_000) as i64;
         loop {
             let step = self.connection.execute(
                 "DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?1) AND time_ms < ?2",
                 params![RETENTION_STEP, raw_from],
             )?;
-            removed += step;
+            self.removed += step as u64;
             if step < RETENTION_STEP as usize {
                 break;
             }
-        }
-        while self.retention.store_bytes > 0 && self.used_bytes()? > self.retention.store_bytes {
-            let step = self.connection.execute(
-                "DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?1)",
-                params![RETENTION_STEP],
-            )?;
-            // Names that only roll-ups remember take room too: without raw events the oldest day of those goes.
-            if step == 0 && !self.drop_oldest_day()? {
-                break;
+            if started.elapsed() > RETENTION_MOMENT {
+                return Ok(false);
             }
-            removed += step;
-            self.sweep()?;
         }
         let rollup_from =
             (now_ms / 1000).saturating_sub(u64::from(self.retention.rollup_days) * 86_400) as i64;
@@ -269,13 +274,33 @@ impl Writer {
             for (level, seconds) in LEVELS.into_iter().enumerate() {
                 let from =
                     if seconds < 86_400 { rollup_from.max(raw_from / 1000 - 86_400) } else { rollup_from };
-                let sql = format!("DELETE FROM {table} WHERE tenant_id >= 0 AND level = ?1 AND start_s < ?2");
-                self.connection.execute(&sql, params![level as i64, from])?;
+                let sql = format!("DELETE FROM {table} WHERE tenant_id = ?1 AND level = ?2 AND start_s < ?3");
+                self.connection.execute(&sql, params![Tenant::DEFAULT.0, level as i64, from])?;
             }
         }
-        if removed > 0 {
+        self.connection.execute("DELETE FROM sources WHERE last_ms < ?1", params![rollup_from * 1000])?;
+        // A sweep looks at every event, so it waits until it pays.
+        if self.removed > 0 && self.swept.elapsed() > SWEEP_EVERY {
             self.sweep()?;
-            tracing::info!(events = removed, "retention removed old events");
+        }
+        self.shrink()?;
+        Ok(true)
+    }
+
+    /// Removes the oldest events, a twentieth at a time, until the store fits its bound.
+    fn shrink(&mut self) -> rusqlite::Result<()> {
+        while self.retention.store_bytes > 0 && self.used_bytes()? > self.retention.store_bytes {
+            let ends = "SELECT coalesce(min(id), 0), coalesce(max(id), 0) FROM events";
+            let (first, last): (i64, i64) =
+                self.connection.query_row(ends, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let until = first + ((last - first) / 20).max(RETENTION_STEP);
+            let step = self.connection.execute("DELETE FROM events WHERE id < ?1", params![until])?;
+            self.removed += step as u64;
+            // Names that only roll-ups remember take room too: without raw events the oldest day of those goes.
+            if step == 0 && !self.drop_oldest_day()? {
+                break;
+            }
+            self.sweep()?;
         }
         Ok(())
     }
@@ -295,6 +320,8 @@ impl Writer {
     /// Removes dictionary entries that nothing refers to, and gives the pages back.
     fn sweep(&mut self) -> rusqlite::Result<()> {
         self.dictionaries = Dictionaries::default();
+        tracing::info!(events = self.removed, "retention removed old events");
+        (self.removed, self.swept) = (0, Instant::now());
         let transaction = self.connection.transaction()?;
         transaction.execute_batch(
             "DELETE FROM verdicts WHERE id NOT IN (SELECT verdict_id FROM events);

@@ -266,7 +266,7 @@ fn retention_removes_old_events_and_their_names_and_keeps_the_counts() {
     append(&store, T, batch(vec![at(1, "old.example", now - 9 * day), at(2, "new.example", now)]));
     drop(store);
     let mut writer = sqlite::Writer::for_test(&folder.path().join("events.db"), Retention::default());
-    writer.retain(now).unwrap();
+    assert!(writer.retain(now).unwrap());
     drop(writer);
     let store = open(folder.path());
     assert_eq!(names(&store.search(T, &Search { limit: 9, ..Search::default() }).unwrap()), ["new.example"]);
@@ -293,7 +293,7 @@ fn retention_by_size_removes_the_oldest_first() {
     let path = folder.path().join("events.db");
     let most = std::fs::metadata(&path).unwrap().len() / 10 * 8;
     let mut writer = sqlite::Writer::for_test(&path, Retention { store_bytes: most, ..Retention::default() });
-    writer.retain(now).unwrap();
+    assert!(writer.retain(now).unwrap());
     drop(writer);
     let store = open(folder.path());
     let page = store.search(T, &Search { limit: 1, ..Search::default() }).unwrap();
@@ -302,7 +302,7 @@ fn retention_by_size_removes_the_oldest_first() {
     drop(store);
     let mut writer =
         sqlite::Writer::for_test(&path, Retention { store_bytes: 1 << 20, ..Retention::default() });
-    writer.retain(now).unwrap();
+    assert!(writer.retain(now).unwrap());
     drop(writer);
     assert!(std::fs::metadata(&path).unwrap().len() <= 1 << 20, "names that only roll-ups remember go last");
 }

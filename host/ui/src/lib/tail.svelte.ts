@@ -6,15 +6,23 @@ const KEPT = 2_000;
 
 export class Tail {
   connected = $state(false);
+  /** Rises when the connection came back: what was committed meanwhile is missing. */
+  gaps = $state(0);
   fresh = $state.raw<Query[]>([]);
 
   /** Listens until the returned function is called; the browser connects again by itself. */
   open(): () => void {
     const source = new EventSource("/api/v1/events/stream");
-    source.onopen = () => (this.connected = true);
+    let opened = false;
+    source.onopen = () => {
+      if (opened) this.gaps++;
+      opened = true;
+      this.connected = true;
+    };
     source.onerror = () => (this.connected = false);
     source.addEventListener("queries", (event) => {
-      const { items } = JSON.parse(event.data as string) as { items: Query[] };
+      const { items, skipped } = JSON.parse(event.data as string) as { items: Query[]; skipped: number };
+      if (skipped > 0) this.gaps++;
       this.fresh = [...this.fresh, ...items].slice(-KEPT);
     });
     return () => source.close();
