@@ -48,7 +48,7 @@ documented! {
         pub listen: Listen,
         /// Clients that are answered; others get REFUSED. Loopback and private ranges, so never an open resolver.
         pub allow_from: Vec<IpNet>,
-        /// Upstream resolvers, `ADDRESS` or `ADDRESS:PORT`; empty: the system's, then a public pair.
+        /// Upstream resolvers, `ADDRESS` or `ADDRESS:PORT`; empty: the system's, then a public pair; `demo` alone: no network, invented addresses.
         pub upstreams: Vec<String>,
         /// Lists: `[block:|allow:|mandatory:|popular:][plain:|hosts:]PATH`; empty: the bundled ones.
         pub lists: Vec<String>,

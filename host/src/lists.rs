@@ -107,10 +107,11 @@ pub struct ListReport {
 impl ListReport {
     /// The first bad lines as `file:line: "text": why`, and how many more there are.
     pub fn complaints(&self) -> impl Iterator<Item = String> {
-        let path = self.path.display();
-        let first = self.rejected.iter().map(move |r| format!("{path}:{}: {:?}: {}", r.line, r.text, r.why));
+        let path = &self.path;
+        let first = self.rejected.iter();
+        let first = first.map(move |r| format!("{}:{}: {:?}: {}", path.display(), r.line, r.text, r.why));
         let more = self.counts.rejected.saturating_sub(self.rejected.len() as u64);
-        first.chain((more > 0).then(|| format!("{path}: {more} more lines were passed over")))
+        first.chain((more > 0).then(|| format!("{}: {more} more lines were passed over", path.display())))
     }
 }
 

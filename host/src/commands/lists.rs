@@ -326,7 +326,7 @@ fn diff_snapshots(args: &Diff, old: &Snapshot, new: &Snapshot) {
 fn diff_lists(args: &Diff, old: &[u8], new: &[u8]) {
     let names = |text: &[u8]| -> BTreeSet<String> {
         let mut names = BTreeSet::new();
-        parsers::parse(text, Format::detect(text), |entry| drop(names.insert(entry.name.to_string())), drop);
+        parsers::parse(text, Format::detect(text), |entry| names.extend([entry.name.to_string()]), drop);
         names
     };
     let (before, after) = (names(old), names(new));

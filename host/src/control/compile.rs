@@ -3,37 +3,41 @@
 //! A decision changes only the vetted section and the manifest: the names stay loaded in the builder, so that
 //! the snapshot with it is served in a fraction of a second, and filters fetch a few kilobytes.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use dnsvet_core::lists::Format;
+use dnsvet_core::model::Brands;
 use dnsvet_core::policy::{Group, Policy};
-use dnsvet_core::snapshot::{BuildError, Builder, Decision as Judged, Snapshot, SnapshotError, Vetted};
+use dnsvet_core::snapshot::{BuildError, Builder, Decision as Judged, Role, Snapshot, SnapshotError, Vetted};
+use dnsvet_models::registry::{Registry, RegistryError};
 use ed25519_dalek::SigningKey;
 
-use super::sources::Source;
 use super::{ControlError, ListStatus, Published, secret};
+use crate::bundled;
 use crate::config::Config;
+use crate::lists::{self, ListReport, ListSource, NoPath};
 use crate::store::control::{ControlStore, Decision, Scope};
 use crate::store::{StoreError, Tenant, now_ms};
 
 /// The last good snapshot, in the data folder.
 pub const SNAPSHOT_FILE: &str = "snapshot.dvs";
+/// The model in the filter.
+const SMALL_MODEL: &str = "small";
 /// A snapshot that is older than this should have been replaced, milliseconds.
 const EXPIRES_MS: u64 = 30 * 86_400_000;
 
 /// Why no snapshot was made.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
-    /// A list can't be read.
-    #[error("list {}: {source}; correct `lists` or put the file there", path.display())]
-    List {
-        /// Its file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// A text of `lists` names no list.
+    #[error("`lists`: {0}")]
+    Source(#[from] NoPath),
+    /// A list can't be read, or the builder refused.
+    #[error(transparent)]
+    List(#[from] lists::CompileError),
     /// A list in which no line is a rule.
     #[error("list {}: none of its {lines} lines is a {format} rule ({first}); name its format in `lists`, as in hosts:PATH", path.display())]
     NoRules {
@@ -46,6 +50,12 @@ pub enum CompileError {
         /// The first bad line.
         first: String,
     },
+    /// The bundled lists can't be unpacked.
+    #[error("the bundled lists: {0}; this build is damaged, build it again")]
+    Bundled(std::io::Error),
+    /// The bundled model can't be loaded.
+    #[error("the bundled small model: {0}")]
+    Model(#[from] RegistryError),
     /// The builder refused.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -113,21 +123,17 @@ impl Compiler {
         self.config = config;
     }
 
-    /// Reads everything again.
+    /// Reads everything again; what was loaded before stays if that fails.
     pub fn reload(&mut self) -> Result<Published, CompileError> {
-        let fresh = load(&self.config, self.key_seed)?;
-        self.publish(fresh)
+        let mut fresh = load(&self.config, self.key_seed)?;
+        let published = self.build(&mut fresh)?;
+        self.loaded = Some(fresh);
+        Ok(published)
     }
 
     /// Takes the decisions as they are now; the lists stay as they were read last.
     pub fn vetted_changed(&mut self) -> Result<Published, CompileError> {
-        match self.loaded.take() {
-            Some(loaded) => self.publish(loaded),
-            None => self.reload(),
-        }
-    }
-
-    fn publish(&mut self, mut loaded: Loaded) -> Result<Published, CompileError> {
+        let Some(mut loaded) = self.loaded.take() else { return self.reload() };
         let built = self.build(&mut loaded);
         self.loaded = Some(loaded);
         built
@@ -158,13 +164,51 @@ impl Compiler {
     }
 }
 
-/// Policy, lists, brands and small model into a builder.
+/// Policy, lists and brands into a builder.
 fn load(config: &Config, key_seed: [u8; 16]) -> Result<Loaded, CompileError> {
     let mut builder = Builder::new(0, key_seed);
     builder.policy(policy(config));
-    let lists =
-        config.lists.iter().map(|text| Source::parse(text).load(&mut builder)).collect::<Result<_, _>>()?;
+    let sources = config.lists.iter().map(|text| text.parse()).collect::<Result<Vec<ListSource>, _>>()?;
+    let mut reports = Vec::new();
+    for source in &sources {
+        reports.push(lists::add(&mut builder, source)?);
+    }
+    // Without popular names nothing would keep a model from blocking them, so those are never left out.
+    let has_popular = sources.iter().any(|source| source.role == Role::Popular);
+    for list in bundled::lists() {
+        if sources.is_empty() || list.role == Role::Popular && !has_popular {
+            let text = list.text().map_err(CompileError::Bundled)?;
+            let source = ListSource { role: list.role, format: Some(Format::Plain), path: list.name.into() };
+            reports.push(lists::add_text(&mut builder, &source, list.licence, &text));
+        }
+    }
+    let brands = bundled::brand_names().map_err(CompileError::Bundled)?;
+    let brands = String::from_utf8_lossy(&brands);
+    builder.brands(Brands::from_popular(brands.lines()).encode());
+    builder.small_model(small_model()?);
+    let lists = reports.into_iter().map(status).collect::<Result<_, _>>()?;
     Ok(Loaded { builder, lists })
+}
+
+/// The bundled small model, in the form that filters read.
+fn small_model() -> Result<Vec<u8>, CompileError> {
+    let small = Registry::bundled().get(SMALL_MODEL)?;
+    Ok(small.dvm.map(Cow::into_owned).unwrap_or_default())
+}
+
+/// A report as the overview shows it; refused if the list was clearly written in another format.
+fn status(report: ListReport) -> Result<ListStatus, CompileError> {
+    let first_rejected = report.complaints().next();
+    let counts = report.counts;
+    if let (0, Some(first)) = (counts.entries, &first_rejected) {
+        let (path, first) = (report.path.clone(), first.clone());
+        return Err(CompileError::NoRules { path, lines: counts.lines, format: report.format, first });
+    }
+    if let Some(first) = &first_rejected {
+        tracing::warn!(list = report.name, rejected = counts.rejected, first, "lines of a list were skipped");
+    }
+    let (name, role) = (report.name, report.role.as_str().to_owned());
+    Ok(ListStatus { name, role, entries: counts.entries, rejected: counts.rejected, first_rejected })
 }
 
 /// The policy that a configuration means: its groups, or one for everybody.

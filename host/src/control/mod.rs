@@ -12,7 +12,6 @@
 mod compile;
 mod metrics;
 pub mod secret;
-mod sources;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -34,7 +33,6 @@ pub use crate::store::now_ms;
 
 pub use compile::{CompileError, SNAPSHOT_FILE};
 pub use metrics::MetricsSource;
-pub use sources::Source;
 
 /// Label of the built-in plugin's token.
 const PLUGIN_TOKEN: &str = "built-in plugin";
