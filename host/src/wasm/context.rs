@@ -180,6 +180,11 @@ impl Context {
         }
     }
 
+    /// Headers and body of the direction that the stream is in.
+    pub(super) fn message(&mut self) -> &mut Message {
+        if self.phase == Phase::Response { &mut self.response } else { &mut self.request }
+    }
+
     /// A property that the caller gave or the guest set; `path` is joined by NUL.
     pub(super) fn property(&self, path: &[u8]) -> Option<&[u8]> {
         let own = self.own_properties.iter().find(|(key, _)| key == path).map(|(_, value)| value.as_slice());

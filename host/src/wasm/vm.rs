@@ -6,7 +6,7 @@ use std::time::Duration;
 use wasmtime::{Instance, Store, StoreLimitsBuilder, TypedFunc, WasmParams, WasmResults};
 
 use super::abi::BROKEN_CONNECTION;
-use super::context::{ContextId, Decision, Outcome, Phase, ROOT, ResponseOutcome, StreamInfo};
+use super::context::{Context, ContextId, Decision, Outcome, Phase, ROOT, ResponseOutcome, StreamInfo};
 use super::error::{Trap, VmError};
 use super::headers::Headers;
 use super::runtime::{HalfLimit, Runtime};
@@ -23,6 +23,16 @@ pub struct Vm {
     background: HalfLimit,
 }
 
+/// How a request or response came through the guest.
+enum Passed {
+    On,
+    Paused,
+    Decided(Outcome),
+}
+
+/// Stream, header fields or body bytes, whether it is the end; the action.
+type Callback = TypedFunc<(u32, u32, u32), u32>;
+
 /// Root context, token, header fields, body bytes, trailers.
 type CallResponse = TypedFunc<(u32, u32, u32, u32, u32), ()>;
 
@@ -36,10 +46,10 @@ struct Exports {
     configure: Option<TypedFunc<(u32, u32), u32>>,
     tick: Option<TypedFunc<u32, ()>>,
     queue_ready: Option<TypedFunc<(u32, u32), ()>>,
-    request_headers: Option<TypedFunc<(u32, u32, u32), u32>>,
-    request_body: Option<TypedFunc<(u32, u32, u32), u32>>,
-    response_headers: Option<TypedFunc<(u32, u32, u32), u32>>,
-    response_body: Option<TypedFunc<(u32, u32, u32), u32>>,
+    request_headers: Option<Callback>,
+    request_body: Option<Callback>,
+    response_headers: Option<Callback>,
+    response_body: Option<Callback>,
     http_call_response: Option<CallResponse>,
     done: Option<TypedFunc<u32, u32>>,
     log: Option<TypedFunc<u32, ()>>,
@@ -92,7 +102,7 @@ impl Vm {
     }
 
     fn configure(&mut self) -> Result<(), VmError> {
-        let config_bytes = u32::try_from(self.store.data().config.len()).unwrap_or(u32::MAX);
+        let config_bytes = number(self.store.data().config.len());
         if let Some((name, function)) = guest!(self.context_create) {
             self.invoke(name, &function, ROOT, self.background, (ROOT, 0))?;
         }
@@ -135,55 +145,19 @@ impl Vm {
         if let Some((name, function)) = guest!(self.context_create) {
             self.invoke(name, &function, id, self.call, (id, ROOT))?;
         }
-        let ends = u32::from(body.is_empty());
-        let mut pause = false;
-        if let Some((name, function)) = guest!(self.request_headers) {
-            let action = self.invoke(name, &function, id, self.call, (id, headers.len() as u32, ends))?;
-            pause = action != 0;
-        }
-        if let Some(outcome) = self.settle_request(id, &mut pause) {
-            return Ok((name, outcome));
-        }
-        if !body.is_empty() {
-            if let Some(context) = self.store.data_mut().contexts.get_mut(id) {
-                // Headers that the guest let go on are out of reach, as in Envoy.
-                context.request.headers_visible = pause;
-                context.request.body_visible = true;
+        let callbacks = [guest!(self.request_headers), guest!(self.request_body)];
+        let outcome = match self.pass(id, callbacks, headers.len(), body.len())? {
+            Passed::On => {
+                if let Some(context) = self.store.data_mut().contexts.get_mut(id) {
+                    context.phase = Phase::Upstream;
+                    context.request.hide();
+                }
+                Outcome::Continue
             }
-            pause = false;
-            if let Some((name, function)) = guest!(self.request_body) {
-                let size = u32::try_from(body.len()).unwrap_or(u32::MAX);
-                pause = self.invoke(name, &function, id, self.call, (id, size, 1))? != 0;
-            }
-            if let Some(outcome) = self.settle_request(id, &mut pause) {
-                return Ok((name, outcome));
-            }
-        }
-        let Some(context) = self.store.data_mut().contexts.get_mut(id) else {
-            return Ok((name, Outcome::Reset));
+            Passed::Paused => Outcome::Paused,
+            Passed::Decided(outcome) => outcome,
         };
-        if pause {
-            context.paused = true;
-            return Ok((name, Outcome::Paused));
-        }
-        context.phase = Phase::Upstream;
-        context.request.hide();
-        Ok((name, Outcome::Continue))
-    }
-
-    /// Takes what the guest decided in a request callback; `None`: its return value counts.
-    fn settle_request(&mut self, id: u32, pause: &mut bool) -> Option<Outcome> {
-        let context = self.store.data_mut().contexts.get_mut(id)?;
-        let outcome = match context.decision.take()? {
-            Decision::Continue => {
-                *pause = false;
-                return None;
-            }
-            Decision::Local { status, headers, body } => Outcome::Local { status, headers, body },
-            Decision::Reset => Outcome::Reset,
-        };
-        context.phase = Phase::Ended;
-        Some(outcome)
+        Ok((name, outcome))
     }
 
     /// Runs a response through the guest, after [`Outcome::Continue`]. A request that is over, or not at
@@ -210,45 +184,72 @@ impl Vm {
         }
         context.response.body.extend_from_slice(body);
         context.response.headers_visible = true;
-        let ends = u32::from(body.is_empty());
-        let mut pause = false;
-        if let Some((name, function)) = guest!(self.response_headers) {
-            let action = self.invoke(name, &function, id, self.call, (id, headers.len() as u32, ends))?;
-            pause = action != 0;
-        }
-        if let Some(outcome) = self.settle_response(id, &mut pause) {
-            return Ok(outcome);
-        }
-        if !body.is_empty() {
-            if let Some(context) = self.store.data_mut().contexts.get_mut(id) {
-                context.response.headers_visible = pause;
-                context.response.body_visible = true;
+        let callbacks = [guest!(self.response_headers), guest!(self.response_body)];
+        Ok(match self.pass(id, callbacks, headers.len(), body.len())? {
+            Passed::On => {
+                let context = self.store.data_mut().contexts.get_mut(id);
+                let (headers, body) = context.map(Context::finish_response).unwrap_or_default();
+                ResponseOutcome::Continue { headers, body }
             }
-            pause = false;
-            if let Some((name, function)) = guest!(self.response_body) {
-                let size = u32::try_from(body.len()).unwrap_or(u32::MAX);
-                pause = self.invoke(name, &function, id, self.call, (id, size, 1))? != 0;
+            Passed::Paused => ResponseOutcome::Paused,
+            Passed::Decided(Outcome::Local { status, headers, body }) => {
+                ResponseOutcome::Local { status, headers, body }
             }
-            if let Some(outcome) = self.settle_response(id, &mut pause) {
-                return Ok(outcome);
-            }
-        }
-        let Some(context) = self.store.data_mut().contexts.get_mut(id) else {
-            return Ok(ResponseOutcome::Reset);
-        };
-        if pause {
-            context.paused = true;
-            return Ok(ResponseOutcome::Paused);
-        }
-        let (headers, body) = context.finish_response();
-        Ok(ResponseOutcome::Continue { headers, body })
+            Passed::Decided(_) => ResponseOutcome::Reset,
+        })
     }
 
-    fn settle_response(&mut self, id: u32, pause: &mut bool) -> Option<ResponseOutcome> {
-        Some(match self.settle_request(id, pause)? {
-            Outcome::Local { status, headers, body } => ResponseOutcome::Local { status, headers, body },
-            _ => ResponseOutcome::Reset,
-        })
+    /// Runs the headers and the body, if there is one, of the direction that a stream is in through their
+    /// callbacks. A pause on headers waits for the body, whose callback decides.
+    fn pass(
+        &mut self,
+        id: u32,
+        [headers, body]: [Option<(&'static str, Callback)>; 2],
+        fields: usize,
+        body_bytes: usize,
+    ) -> Result<Passed, Trap> {
+        let (fields, bytes) = (number(fields), number(body_bytes));
+        let mut pause = false;
+        if let Some((name, function)) = headers {
+            pause = self.invoke(name, &function, id, self.call, (id, fields, u32::from(bytes == 0)))? != 0;
+        }
+        if let Some(outcome) = self.settle(id, &mut pause) {
+            return Ok(Passed::Decided(outcome));
+        }
+        if bytes > 0 {
+            if let Some(context) = self.store.data_mut().contexts.get_mut(id) {
+                let message = context.message();
+                // Headers that the guest let go on are out of reach, as in Envoy.
+                message.headers_visible = pause;
+                message.body_visible = true;
+            }
+            pause = false;
+            if let Some((name, function)) = body {
+                pause = self.invoke(name, &function, id, self.call, (id, bytes, 1))? != 0;
+            }
+            if let Some(outcome) = self.settle(id, &mut pause) {
+                return Ok(Passed::Decided(outcome));
+            }
+        }
+        if let Some(context) = self.store.data_mut().contexts.get_mut(id) {
+            context.paused = pause;
+        }
+        Ok(if pause { Passed::Paused } else { Passed::On })
+    }
+
+    /// Takes what the guest decided in a callback; `None`: its return value counts.
+    fn settle(&mut self, id: u32, pause: &mut bool) -> Option<Outcome> {
+        let context = self.store.data_mut().contexts.get_mut(id)?;
+        let outcome = match context.decision.take()? {
+            Decision::Continue => {
+                *pause = false;
+                return None;
+            }
+            Decision::Local { status, headers, body } => Outcome::Local { status, headers, body },
+            Decision::Reset => Outcome::Reset,
+        };
+        context.phase = Phase::Ended;
+        Some(outcome)
     }
 
     /// The request as the guest left it, after [`Outcome::Continue`]: header fields and body.
@@ -308,7 +309,7 @@ impl Vm {
         for (name, value) in headers {
             reply.headers.push(name.as_ref().as_bytes(), value.as_ref().as_bytes());
         }
-        let (fields, size) = (headers.len() as u32, u32::try_from(reply.body.len()).unwrap_or(u32::MAX));
+        let (fields, size) = (number(headers.len()), number(reply.body.len()));
         if fields == 0 {
             state.status = (BROKEN_CONNECTION, "reset");
         } else {
@@ -449,6 +450,11 @@ impl Exports {
             delete: find(store, instance, "proxy_on_delete"),
         }
     }
+}
+
+/// A length for the guest. Larger ones than it could address are cut to the largest.
+fn number(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// A guest function; its signature was checked when the module was loaded.
