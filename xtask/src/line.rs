@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::workspace;
 
 /// How long a program may take until it answers: it may have to compile the plugin first.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(240);
 
 /// The port of each door, on loopback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
