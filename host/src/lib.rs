@@ -8,9 +8,18 @@
 
 pub mod api;
 pub mod bundled;
+pub mod cache;
+pub mod callout;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod guest;
+pub mod listener;
 pub mod lists;
+pub mod metrics;
+pub mod pipeline;
 pub mod store;
+pub mod tls;
+pub mod upstream;
 pub mod wasm;
+pub mod worker;

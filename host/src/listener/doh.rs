@@ -1,0 +1,240 @@
+//! DNS over HTTPS (RFC 8484): GET and POST at `/dns-query`, HTTP/1.1 and HTTP/2, and JSON for scripts.
+//!
+//! The forwarding door is the same service in the clear. The surprise: a question that policy drops ends in
+//! an error of the service, which resets its HTTP/2 stream or closes its HTTP/1.1 connection.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
+use dnsvet_core::message::min_ttl;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use super::{json, tcp};
+use crate::pipeline::{Door, Pipeline, Progress, Reply};
+
+/// Where questions are taken.
+pub const PATH: &str = "/dns-query";
+/// The longest DNS message, bytes.
+const MAX_MESSAGE: usize = 65_535;
+/// A handshake, or a request's head, that takes longer is cut off.
+const HEAD: Duration = Duration::from_secs(10);
+/// A request's body that takes longer is cut off.
+const BODY: Duration = Duration::from_secs(10);
+/// An HTTP/2 connection whose peer answers no ping for this long is closed.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Questions under way on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 256;
+
+const DNS_MESSAGE: &str = "application/dns-message";
+/// base64url; padding is against the RFC, but harmless.
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Policy dropped the question: the stream is reset.
+#[derive(Debug, thiserror::Error)]
+#[error("dropped by policy")]
+struct Dropped;
+
+/// What the service needs to know beside the pipeline.
+#[derive(Clone)]
+pub struct Options {
+    /// [`Door::Doh`] or [`Door::Forward`].
+    pub door: Door,
+    /// TLS; none on the forwarding door.
+    pub tls: Option<TlsAcceptor>,
+    /// All clients get the same answers, so that a shared cache may keep them.
+    pub one_policy: bool,
+}
+
+/// Serves until `stop` turns true; then connections finish what is under way.
+pub async fn serve(
+    listener: TcpListener,
+    pipeline: Rc<Pipeline>,
+    options: Options,
+    stop: watch::Receiver<bool>,
+) {
+    let (shared, stopped) = (Rc::clone(&pipeline), stop.clone());
+    tcp::accept(listener, pipeline, stop, move |stream, from| {
+        let (pipeline, options, stop) = (Rc::clone(&shared), options.clone(), stopped.clone());
+        async move {
+            match options.tls.clone() {
+                Some(acceptor) => {
+                    if let Ok(Ok(stream)) = tokio::time::timeout(HEAD, acceptor.accept(stream)).await {
+                        converse(stream, from, pipeline, options, stop).await;
+                    }
+                }
+                None => converse(stream, from, pipeline, options, stop).await,
+            }
+        }
+    })
+    .await;
+}
+
+async fn converse<S>(
+    stream: S,
+    from: SocketAddr,
+    pipeline: Rc<Pipeline>,
+    options: Options,
+    mut stop: watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let mut server = auto::Builder::new(LocalExecutor);
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(128 << 10);
+    let service = hyper::service::service_fn(move |request| {
+        let (pipeline, one_policy, door) = (Rc::clone(&pipeline), options.one_policy, options.door);
+        async move { answer(request, from, &pipeline, door, one_policy).await }
+    });
+    let connection = server.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    // How a client ends its connection is its own business.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}
+
+/// Runs hyper's tasks on this worker's thread.
+#[derive(Clone, Copy)]
+struct LocalExecutor;
+
+impl<F> hyper::rt::Executor<F> for LocalExecutor
+where
+    F: Future + 'static,
+{
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(async move {
+            task.await;
+        });
+    }
+}
+
+/// A refusal in HTTP's terms: status and one line.
+struct Refusal(StatusCode, &'static str);
+
+/// What a request asks for, and how the answer is to be written.
+struct Asked {
+    message: Bytes,
+    json: bool,
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    from: SocketAddr,
+    pipeline: &Rc<Pipeline>,
+    door: Door,
+    one_policy: bool,
+) -> Result<Response<Full<Bytes>>, Dropped> {
+    let asked = match read(request).await {
+        Ok(asked) => asked,
+        Err(refusal) => return Ok(refuse(&refusal)),
+    };
+    let reply = match pipeline.ask(&asked.message, from, door) {
+        Progress::Ready(reply) => reply,
+        Progress::Later(reply) => reply.await,
+    };
+    let message = match reply {
+        Reply::Message(message) => message,
+        Reply::Malformed(_) => {
+            return Ok(refuse(&Refusal(StatusCode::BAD_REQUEST, "the DNS message can't be decoded")));
+        }
+        Reply::Nothing => return Err(Dropped),
+    };
+    let max_age = min_ttl(&message).unwrap_or(0);
+    let privacy = if one_policy { "" } else { "private, " };
+    let (body, content_type) = if asked.json {
+        let Some(text) = json::render(&message) else {
+            return Ok(refuse(&Refusal(StatusCode::BAD_GATEWAY, "the answer can't be written as JSON")));
+        };
+        (Bytes::from(text), json::CONTENT_TYPE)
+    } else {
+        (Bytes::from(message), DNS_MESSAGE)
+    };
+    let mut response = Response::new(Full::new(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Ok(value) = HeaderValue::try_from(format!("{privacy}max-age={max_age}")) {
+        response.headers_mut().insert(CACHE_CONTROL, value);
+    }
+    Ok(response)
+}
+
+async fn read(request: Request<Incoming>) -> Result<Asked, Refusal> {
+    if request.uri().path() != PATH {
+        return Err(Refusal(StatusCode::NOT_FOUND, "DNS questions are taken at /dns-query"));
+    }
+    match *request.method() {
+        Method::GET => read_query(request.uri().query().unwrap_or("")),
+        Method::POST => {
+            let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let media_type = content_type.and_then(|value| value.split(';').next()).map(str::trim);
+            if !media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case(DNS_MESSAGE)) {
+                return Err(Refusal(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "POST takes content-type application/dns-message",
+                ));
+            }
+            let body = Limited::new(request.into_body(), MAX_MESSAGE).collect();
+            match tokio::time::timeout(BODY, body).await {
+                Ok(Ok(body)) => Ok(Asked { message: body.to_bytes(), json: false }),
+                Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                    Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, "a DNS message has at most 65535 bytes"))
+                }
+                Ok(Err(_)) => Err(Refusal(StatusCode::BAD_REQUEST, "the body broke off")),
+                Err(_) => Err(Refusal(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
+            }
+        }
+        _ => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "use GET or POST")),
+    }
+}
+
+fn read_query(query: &str) -> Result<Asked, Refusal> {
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    if let Some((_, text)) = parameters.find(|(key, _)| key == "dns") {
+        if text.len() > MAX_MESSAGE.div_ceil(3) * 4 {
+            return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, "a DNS message has at most 65535 bytes"));
+        }
+        let message = BASE64URL
+            .decode(text.as_bytes())
+            .map_err(|_| Refusal(StatusCode::BAD_REQUEST, "parameter dns is not base64url"))?;
+        return Ok(Asked { message: message.into(), json: false });
+    }
+    json::question(form_urlencoded::parse(query.as_bytes()))
+        .map(|message| Asked { message: message.into(), json: true })
+        .map_err(|why| Refusal(StatusCode::BAD_REQUEST, why))
+}
+
+fn refuse(Refusal(status, line): &Refusal) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(format!("{line}\n"))));
+    *response.status_mut() = *status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if *status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, POST"));
+    }
+    response
+}

@@ -1,0 +1,257 @@
+//! One question's way through a worker: client check, plugin, cache, upstream, plugin again.
+//!
+//! ```text
+//! ask ─► allow_from ─► request in the VM ─┬─ local ─────────────────────────► reply
+//!                                         ├─ continue ─► cache, upstream ─► inspect in the VM ─► reply
+//!                                         └─ failed ─► failure mode: forwarded unvetted, or SERVFAIL
+//! ```
+//!
+//! What can be answered at once is answered at once ([`Progress::Ready`]): no task is started for it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use dnsvet_core::message::{Malformed, Query, decode_query, rcode};
+use dnsvet_core::policy::FailureMode;
+use dnsvet_core::response::error_answer;
+
+use crate::guest::{Asked, Decided, Guest, Inspected, Inspection, Ticket};
+use crate::listener::Access;
+use crate::metrics::WorkerMetrics;
+use crate::upstream::message::{Transport, refuse};
+use crate::upstream::{Forwarder, Lookup};
+use crate::wasm::Properties;
+
+const EDE_NOT_VETTED: (u16, &str) = (0, "the filter failed and its failure mode is deny");
+
+/// Where a question came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// DNS over UDP.
+    Udp,
+    /// DNS over TCP.
+    Tcp,
+    /// DNS over HTTPS.
+    Doh,
+    /// DNS over plain HTTP for filters in front: forwarded without vetting, without events.
+    Forward,
+}
+
+impl Door {
+    /// All doors, in the order of their metrics.
+    pub const ALL: [Door; 4] = [Door::Udp, Door::Tcp, Door::Doh, Door::Forward];
+
+    /// The name in events and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Door::Udp => "udp",
+            Door::Tcp => "tcp",
+            Door::Doh => "doh",
+            Door::Forward => "forward",
+        }
+    }
+
+    fn transport(self) -> Transport {
+        match self {
+            Door::Udp => Transport::Udp,
+            Door::Tcp => Transport::Stream,
+            // What comes through the forwarding door goes on under TLS: the filter in front has it.
+            Door::Doh | Door::Forward => Transport::Encrypted,
+        }
+    }
+}
+
+/// What a client gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// A DNS message.
+    Message(Vec<u8>),
+    /// The question could not be decoded. Over DNS: the message, if there is one; over HTTP: 400.
+    Malformed(Option<Vec<u8>>),
+    /// Nothing: dropped by policy. HTTP resets the stream.
+    Nothing,
+}
+
+/// How far a question got without waiting.
+pub enum Progress {
+    /// All the way.
+    Ready(Reply),
+    /// It waits: for an upstream, or for the plugin's callout.
+    Later(Pin<Box<dyn Future<Output = Reply>>>),
+}
+
+impl Progress {
+    async fn reply(self) -> Reply {
+        match self {
+            Progress::Ready(reply) => reply,
+            Progress::Later(reply) => reply.await,
+        }
+    }
+}
+
+/// The plugin in a pipeline, and what happens where it fails.
+pub struct Vetting {
+    guest: Rc<Guest>,
+    failure_mode: FailureMode,
+    properties: [Properties; Door::ALL.len()],
+}
+
+impl Vetting {
+    /// Vets by `guest`.
+    pub fn new(guest: Rc<Guest>, failure_mode: FailureMode) -> Self {
+        let properties =
+            Door::ALL.map(|door| Properties::new([(&["dnsvet", "door"][..], door.name().as_bytes())]));
+        Self { guest, failure_mode, properties }
+    }
+}
+
+/// The pipeline of one worker.
+pub struct Pipeline {
+    access: Access,
+    vetting: Option<Vetting>,
+    forwarder: Rc<Forwarder>,
+    metrics: Arc<WorkerMetrics>,
+}
+
+impl Pipeline {
+    /// Puts a pipeline together; without `vetting` it only forwards.
+    pub fn new(
+        access: Access,
+        vetting: Option<Vetting>,
+        forwarder: Rc<Forwarder>,
+        metrics: Arc<WorkerMetrics>,
+    ) -> Self {
+        Self { access, vetting, forwarder, metrics }
+    }
+
+    /// The worker's counters.
+    pub fn metrics(&self) -> &WorkerMetrics {
+        &self.metrics
+    }
+
+    /// Takes a message of a client; `source` in canonical form.
+    pub fn ask(self: &Rc<Self>, wire: &[u8], source: SocketAddr, door: Door) -> Progress {
+        self.metrics.queries[door as usize].add(1);
+        if !self.access.allows(source.ip()) {
+            self.metrics.refused_clients.add(1);
+            return Progress::Ready(
+                error_answer(wire, rcode::REFUSED as u8).map_or(Reply::Nothing, Reply::Message),
+            );
+        }
+        let Some(vetting) = self.vetting.as_ref().filter(|_| door != Door::Forward) else {
+            return self.forward(wire, door, None);
+        };
+        match vetting.guest.request(wire, source, &vetting.properties[door as usize]) {
+            Asked::Now(decided) => self.decided(decided, wire, door),
+            Asked::Waits(waiting) => {
+                let (this, wire) = (Rc::clone(self), wire.to_vec());
+                Progress::Later(Box::pin(async move {
+                    let decided = waiting.decided().await;
+                    this.decided(decided, &wire, door).reply().await
+                }))
+            }
+        }
+    }
+
+    fn decided(self: &Rc<Self>, decided: Decided, wire: &[u8], door: Door) -> Progress {
+        match decided {
+            Decided::Continue(ticket) => self.forward(wire, door, Some(ticket)),
+            Decided::Local(status, body) => Progress::Ready(local(status, body, wire)),
+            Decided::Reset => Progress::Ready(Reply::Nothing),
+            Decided::Failed => {
+                self.metrics.plugin_failures.add(1);
+                match self.failure_mode() {
+                    FailureMode::Allow => self.forward(wire, door, None),
+                    FailureMode::Deny => Progress::Ready(match decode_query(wire) {
+                        Ok(query) => not_vetted(&query, door),
+                        Err(malformed) => reply_to(&malformed),
+                    }),
+                }
+            }
+        }
+    }
+
+    fn forward(self: &Rc<Self>, wire: &[u8], door: Door, ticket: Option<Ticket>) -> Progress {
+        let query = match decode_query(wire) {
+            Ok(query) => query,
+            Err(malformed) => return Progress::Ready(reply_to(&malformed)),
+        };
+        let transport = door.transport();
+        match self.forwarder.lookup(&query, transport) {
+            Lookup::Answer(answer) => self.inspect(query, answer, door, ticket),
+            Lookup::Miss(miss) => {
+                let this = Rc::clone(self);
+                Progress::Later(Box::pin(async move {
+                    let answer = this.forwarder.fetch(&query, miss, transport).await;
+                    this.inspect(query, answer, door, ticket).reply().await
+                }))
+            }
+        }
+    }
+
+    /// The plugin sees each answer, from the cache too: what it blocks is blocked from now on.
+    fn inspect(
+        self: &Rc<Self>,
+        query: Query,
+        answer: Vec<u8>,
+        door: Door,
+        ticket: Option<Ticket>,
+    ) -> Progress {
+        let Some(ticket) = ticket else { return Progress::Ready(Reply::Message(answer)) };
+        match ticket.inspect(&answer) {
+            Inspection::Now(inspected) => Progress::Ready(self.inspected(inspected, &query, answer, door)),
+            Inspection::Waits(waiting) => {
+                let this = Rc::clone(self);
+                Progress::Later(Box::pin(async move {
+                    this.inspected(waiting.inspected().await, &query, answer, door)
+                }))
+            }
+        }
+    }
+
+    fn inspected(&self, inspected: Inspected, query: &Query, answer: Vec<u8>, door: Door) -> Reply {
+        match inspected {
+            // An answer that policy drops comes back empty.
+            Inspected::Message(message) if message.is_empty() => Reply::Nothing,
+            Inspected::Message(message) => Reply::Message(message),
+            // The question was decoded: only an answer or a drop makes sense here.
+            Inspected::Local(_, body) if body.is_empty() => Reply::Nothing,
+            Inspected::Local(_, body) => Reply::Message(body),
+            Inspected::Reset => Reply::Nothing,
+            Inspected::Failed => {
+                self.metrics.plugin_failures.add(1);
+                match self.failure_mode() {
+                    FailureMode::Allow => Reply::Message(answer),
+                    FailureMode::Deny => not_vetted(query, door),
+                }
+            }
+        }
+    }
+
+    fn failure_mode(&self) -> FailureMode {
+        self.vetting.as_ref().map_or(FailureMode::Allow, |vetting| vetting.failure_mode)
+    }
+}
+
+/// The plugin's own answer: 200 with a DNS message, 204 to drop, 400 if the message is none.
+fn local(status: u16, body: Vec<u8>, wire: &[u8]) -> Reply {
+    match status {
+        400 => Reply::Malformed(decode_query(wire).err().and_then(|malformed| malformed.response())),
+        _ if body.is_empty() => Reply::Nothing,
+        _ => Reply::Message(body),
+    }
+}
+
+fn not_vetted(query: &Query, door: Door) -> Reply {
+    Reply::Message(refuse(query, rcode::SERVFAIL, Some(EDE_NOT_VETTED), door.transport()))
+}
+
+fn reply_to(malformed: &Malformed) -> Reply {
+    match malformed {
+        Malformed::Dropped | Malformed::FormErr { .. } => Reply::Malformed(malformed.response()),
+        _ => malformed.response().map_or(Reply::Nothing, Reply::Message),
+    }
+}
