@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use dnsvet::commands::{config, doctor, lists, user, vet};
+use dnsvet::commands::{config, doctor, lists, serve, user, vet};
 
 /// Vet every DNS name: lists, policy, models, people.
 #[derive(Parser)]
@@ -18,6 +18,7 @@ enum Command {
     Config(config::Args),
     Doctor(doctor::Args),
     Lists(lists::Args),
+    Serve(serve::Args),
     User(user::Args),
     Vet(vet::Args),
 }
@@ -26,9 +27,10 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Config(args) => done(config::run(args)),
         Command::Doctor(args) => done(doctor::run(args)),
+        Command::Lists(args) => done(lists::run(args)),
+        Command::Serve(args) => done(serve::run(args)),
         Command::User(args) => done(user::run(args)),
         Command::Vet(args) => done(vet::run(args)),
-        Command::Lists(args) => done(lists::run(args)),
     }
 }
 

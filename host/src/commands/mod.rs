@@ -3,5 +3,6 @@
 pub mod config;
 pub mod doctor;
 pub mod lists;
+pub mod serve;
 pub mod user;
 pub mod vet;

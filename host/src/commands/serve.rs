@@ -1,0 +1,412 @@
+//! `dnsvet serve`: the resolver and its control plane, until SIGTERM.
+//!
+//! ```text
+//! configuration ─► control plane, API ─► plugin compiled ─► workers ─► snapshots there ─► doors open
+//! SIGHUP: lists and policy again         SIGTERM: doors close, questions end, events go out, API closes
+//! ```
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dnsvet_core::host::Counter;
+use dnsvet_core::schema::PluginConfig;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::api::Api;
+use crate::callout::{ClusterError, Clusters};
+use crate::config::{Config, ConfigError, Flags};
+use crate::control::{Control, ControlError};
+use crate::guest::GuestSettings;
+use crate::listener::{Access, BindError};
+use crate::metrics::{ResolverMetrics, plugin_metrics};
+use crate::tls::{TlsError, server_config};
+use crate::upstream::Upstreams;
+use crate::upstream::system::{RESOLV_CONF, UpstreamsError, choose};
+use crate::upstream::zone::{Zone, ZoneError};
+use crate::wasm::{Limits, LoadError, MetricValue, Runtime, SharedState};
+use crate::worker::{Worker, WorkerError, WorkerSettings, open_doors};
+
+/// Doors open after this even if a worker's plugin has no snapshot yet; its failure mode decides then.
+const SNAPSHOT_WAIT: Duration = Duration::from_secs(10);
+/// Answer cache of the whole process, bytes; workers share it out evenly.
+const CACHE_BYTES: usize = 128 << 20;
+/// The control plane's cluster in the plugin's configuration.
+const CONTROL: &str = "control";
+/// The scorer's cluster in the plugin's configuration.
+const SCORER: &str = "scorer";
+/// In place of upstreams: every name answers with an address from the documentation ranges.
+const DEMO: &str = "demo";
+/// The plugin's file beside the binary.
+const PLUGIN_FILE: &str = "dnsvet.wasm";
+
+/// Run the resolver and its control plane.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  dnsvet serve
+  dnsvet serve --config /etc/dnsvet.toml
+  dnsvet serve --upstreams 192.0.2.53 --listen-dns 0.0.0.0:53
+  dnsvet serve --roles resolver --control http://127.0.0.1:8080 --token-file plugin.token")]
+pub struct Args {
+    #[command(flatten)]
+    config: Flags,
+    /// What this process does.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Role::Resolver, Role::Control])]
+    roles: Vec<Role>,
+    /// Base URL of the control plane, if it is another process.
+    #[arg(long, value_name = "URL", env = "DNSVET_CONTROL")]
+    control: Option<String>,
+    /// File with the token for that control plane [default: plugin.token in the data folder].
+    #[arg(long, value_name = "FILE", env = "DNSVET_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+    /// For demonstrations without a network: answer from this small zone file, and every other name with
+    /// an address from the documentation ranges. Nothing is asked of upstreams.
+    #[arg(long, value_name = "FILE")]
+    demo_zone: Option<PathBuf>,
+}
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Answers DNS questions.
+    Resolver,
+    /// Compiles snapshots, stores events, serves API and dashboard.
+    Control,
+}
+
+/// Why the server does not start, or ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The control plane.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The upstreams.
+    #[error(transparent)]
+    Upstreams(#[from] UpstreamsError),
+    /// The demonstration's zone.
+    #[error(transparent)]
+    Zone(#[from] ZoneError),
+    /// The URL of the scorer or the control plane.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A door.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A worker.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// The plugin is no plugin that we can run.
+    #[error("{path}: {source}", path = path.display())]
+    Plugin {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: LoadError,
+    },
+    /// A file can't be read, or a folder not made.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is no plugin where it is looked for; carries the places.
+    #[error("no plugin found ({0}); build it with `cargo xtask build` or name it with --plugin")]
+    NoPlugin(String),
+    /// The door without vetting is open to the network.
+    #[error("listen.forward: {0} is not a loopback address; this door forwards without vetting")]
+    ForwardNotLoopback(SocketAddr),
+    /// A resolver needs a control plane.
+    #[error("the role resolver needs a control plane: add the role control, or --control URL")]
+    NoControl,
+    /// A control plane needs an address.
+    #[error("the role control needs listen.api")]
+    NoApi,
+    /// The system.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub fn run(args: Args) -> Result<ExitCode, ServeError> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DNSVET_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // Another subscriber is there only in tests.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let config = args.config.load()?;
+    if let Some(forward) = config.listen.forward.filter(|address| !address.ip().to_canonical().is_loopback())
+    {
+        return Err(ServeError::ForwardNotLoopback(forward));
+    }
+    std::fs::create_dir_all(&config.data_dir)
+        .map_err(|source| ServeError::File { path: config.data_dir.clone(), source })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(serve(args, config));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn serve(args: Args, running: Config) -> Result<ExitCode, ServeError> {
+    let (mut terminate, mut interrupt, mut hangup) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+    let (ending, ended) = watch::channel(false);
+    let control = match args.roles.contains(&Role::Control) {
+        true => Some(start_control(&running, ended).await?),
+        false => None,
+    };
+    let resolver = if args.roles.contains(&Role::Resolver) {
+        let starting = Starting::new(&args, &running, control.as_ref())?;
+        Some(tokio::task::spawn_blocking(move || starting.start()).await.map_err(std::io::Error::other)??)
+    } else {
+        None
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(&args.config, &running, control.as_ref().map(|(control, ..)| control)).await,
+        }
+    }
+    tracing::info!("draining");
+    if let Some(resolver) = resolver {
+        tokio::task::spawn_blocking(move || resolver.drain()).await.map_err(std::io::Error::other)??;
+    }
+    let _ = ending.send(true);
+    if let Some((_, _, api)) = control {
+        let _ = tokio::time::timeout(Duration::from_secs(3), api).await;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+type RunningControl = (Arc<Control>, SocketAddr, tokio::task::JoinHandle<()>);
+
+async fn start_control(config: &Config, ended: watch::Receiver<bool>) -> Result<RunningControl, ServeError> {
+    let address = config.listen.api.ok_or(ServeError::NoApi)?;
+    let bind_error = |source| BindError { address, kind: "api", source };
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(bind_error)?;
+    let address = listener.local_addr().map_err(bind_error)?;
+    let starting = config.clone();
+    let control = tokio::task::spawn_blocking(move || Control::start(&starting)).await;
+    let control = control.map_err(std::io::Error::other)??;
+    println!("api      http://{address}/");
+    if let Some(password) = control.first_password() {
+        println!("login    admin {password}   (shown this once)");
+    }
+    let api = Api::new(Arc::clone(&control), None, ended);
+    let serving = tokio::spawn(async move {
+        if let Err(error) = api.serve(listener).await {
+            tracing::error!(%error, "the API ended");
+        }
+    });
+    Ok((control, address, serving))
+}
+
+/// Lists, groups and modes are read again; what the doors need stays until a restart.
+async fn reload(flags: &Flags, running: &Config, control: Option<&Arc<Control>>) {
+    let Some(control) = control.map(Arc::clone) else {
+        tracing::info!("nothing to reload: lists and policy come from the control plane");
+        return;
+    };
+    let config = match flags.load() {
+        Ok(config) => config,
+        Err(error) => {
+            tracing::error!(%error, "reload refused; the running configuration stays");
+            return;
+        }
+    };
+    let doors = |c: &Config| (c.listen.clone(), c.allow_from.clone(), c.upstreams.clone(), c.scorer.clone());
+    if doors(&config) != doors(running) {
+        tracing::warn!("listen, allow_from, upstreams and scorer take effect at the next start");
+    }
+    match tokio::task::spawn_blocking(move || control.reload(Some(config))).await {
+        Ok(Ok(published)) => tracing::info!(serial = published.serial, id = published.id, "reloaded"),
+        Ok(Err(error)) => tracing::error!(%error, "reload failed"),
+        Err(error) => tracing::error!(%error, "reload failed"),
+    }
+}
+
+/// Everything that the resolver needs, checked and not yet started.
+struct Starting {
+    config: Config,
+    settings: WorkerSettings,
+    control: Option<Arc<Control>>,
+    plugin: PathBuf,
+}
+
+impl Starting {
+    fn new(args: &Args, config: &Config, control: Option<&RunningControl>) -> Result<Self, ServeError> {
+        let mut clusters = Clusters::default();
+        let token = match control {
+            Some((control, address, _)) => {
+                clusters.add(CONTROL, &format!("http://{}", reachable(*address)))?;
+                control.plugin_token().to_owned()
+            }
+            None => {
+                clusters.add(CONTROL, args.control.as_deref().ok_or(ServeError::NoControl)?)?;
+                let path = args.token_file.clone().unwrap_or_else(|| config.data_dir.join("plugin.token"));
+                let text = std::fs::read_to_string(&path);
+                text.map_err(|source| ServeError::File { path, source })?.trim().to_owned()
+            }
+        };
+        if !config.scorer.is_empty() {
+            clusters.add(SCORER, &config.scorer)?;
+        }
+        let plugin_config = PluginConfig {
+            node: node_name(),
+            door: "doh".into(),
+            control_cluster: CONTROL.into(),
+            token,
+            scorer_cluster: if config.scorer.is_empty() { String::new() } else { SCORER.into() },
+            snapshot_keys: snapshot_keys(&config.data_dir),
+            ..PluginConfig::default()
+        };
+        let plugin = find_plugin(&config.plugin)?;
+        let wasm =
+            std::fs::read(&plugin).map_err(|source| ServeError::File { path: plugin.clone(), source })?;
+        let runtime = Runtime::load(&wasm, Some(&config.data_dir.join("compiled")), Limits::default())
+            .map_err(|source| ServeError::Plugin { path: plugin.clone(), source })?;
+        let upstreams = match &args.demo_zone {
+            Some(path) => Upstreams::Demo(Arc::new(Zone::load(path)?)),
+            None if config.upstreams == [DEMO] => Upstreams::Demo(Arc::default()),
+            None => {
+                let doors: Vec<SocketAddr> = config.listen.dns.into_iter().collect();
+                let servers = choose(&config.upstreams, Path::new(RESOLV_CONF), &doors)?;
+                tracing::info!(?servers, "upstreams");
+                Upstreams::Servers(servers)
+            }
+        };
+        let tls = match config.listen.doh {
+            Some(address) => Some(server_config(&config.data_dir, address.ip())?),
+            None => None,
+        };
+        let settings = WorkerSettings {
+            access: Access::new(&config.allow_from),
+            upstreams,
+            cache_bytes: CACHE_BYTES / worker_count(config),
+            failure_mode: config.failure_mode,
+            guest: GuestSettings {
+                runtime,
+                config: serde_json::to_vec(&plugin_config).map_err(std::io::Error::other)?,
+                shared: SharedState::new(clusters.names()),
+            },
+            clusters,
+            tls,
+            one_policy: config.groups.len() <= 1,
+        };
+        Ok(Self { config: config.clone(), settings, control: control.map(|(c, ..)| Arc::clone(c)), plugin })
+    }
+
+    fn start(self) -> Result<Resolver, ServeError> {
+        let count = worker_count(&self.config);
+        let metrics: Vec<_> = (0..count).map(|_| Arc::default()).collect();
+        let shared = Arc::clone(&self.settings.guest.shared);
+        if let Some(control) = &self.control {
+            let (resolver, shared) = (ResolverMetrics::new(metrics.clone()), Arc::clone(&shared));
+            control.add_metrics(Box::new(move |text| {
+                resolver.render(text);
+                plugin_metrics(&shared, text);
+            }));
+        }
+        let sha256 = self.settings.guest.runtime.sha256().to_owned();
+        let mut workers = Vec::with_capacity(count);
+        for (index, metrics) in metrics.iter().enumerate() {
+            workers.push(Worker::start(index, self.settings.clone(), Arc::clone(metrics))?);
+        }
+        let resolver = Resolver { workers };
+        if !wait_for_snapshots(&shared, count as u64) {
+            let wait_s = SNAPSHOT_WAIT.as_secs();
+            tracing::warn!(wait_s, "no snapshot yet; the failure mode decides until there is one");
+        }
+        println!("plugin   {sha256}  {}", self.plugin.display());
+        let (doors, addresses) = open_doors(&self.config.listen, count)?;
+        for (worker, doors) in resolver.workers.iter().zip(doors) {
+            worker.open(doors);
+        }
+        for (name, address) in addresses {
+            println!("{name:<8} {address}");
+        }
+        Ok(resolver)
+    }
+}
+
+/// The running workers.
+struct Resolver {
+    workers: Vec<Worker>,
+}
+
+impl Resolver {
+    /// Ends them: no more questions, those under way answered, events sent.
+    fn drain(self) -> Result<(), ServeError> {
+        self.workers.iter().for_each(Worker::drain);
+        for worker in self.workers {
+            worker.join()?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits until each worker's plugin has taken a snapshot.
+fn wait_for_snapshots(shared: &SharedState, workers: u64) -> bool {
+    let deadline = Instant::now() + SNAPSHOT_WAIT;
+    while Instant::now() < deadline {
+        let loaded = shared.metrics().into_iter().find(|(name, _)| name == Counter::SnapshotsLoaded.name());
+        if matches!(loaded, Some((_, MetricValue::Counter(loaded))) if loaded >= workers) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    false
+}
+
+fn worker_count(config: &Config) -> usize {
+    match config.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => count,
+    }
+}
+
+/// An address to reach a listener at: one on every address is reached over loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+/// The configured plugin; else the one beside the binary, or where `cargo xtask build` puts it.
+fn find_plugin(configured: &Path) -> Result<PathBuf, ServeError> {
+    if !configured.as_os_str().is_empty() {
+        return Ok(configured.to_owned());
+    }
+    let binary = std::env::current_exe()?;
+    let folder = binary.parent().unwrap_or(Path::new("."));
+    let places = [folder.join(PLUGIN_FILE), folder.join("../plugin").join(PLUGIN_FILE)];
+    places.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
+        let looked = places.each_ref().map(|path| path.display().to_string()).join(", ");
+        ServeError::NoPlugin(looked)
+    })
+}
+
+/// The control plane's public key, where it shares our data folder.
+fn snapshot_keys(data_dir: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(data_dir.join("snapshot.pub"));
+    text.into_iter().map(|key| key.trim().to_owned()).collect()
+}
+
+/// What events call this process.
+fn node_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "resolver".to_owned() } else { name.trim().to_owned() }
+}
