@@ -1,6 +1,6 @@
 //! `manifest.json`: what an artifact's files are, how its scores are to be read, where it comes from.
 
-use dnsvet_core::model::{Calibration, Thresholds, tokenizer};
+use dnsvet_core::model::{Calibration, Spec, Thresholds, tokenizer};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::Metrics;
@@ -51,6 +51,18 @@ pub struct Manifest {
     /// What it is worth on names that it did not see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
+}
+
+impl Manifest {
+    /// What the model's own artifact says beside its weights.
+    pub fn spec(&self) -> Spec {
+        Spec {
+            name: self.name.clone(),
+            calibration: self.calibration.into(),
+            prior: self.prior,
+            thresholds: self.thresholds.into(),
+        }
+    }
 }
 
 /// What the same names are drawn again by.

@@ -169,12 +169,9 @@ pub fn import(onnx: Vec<u8>, manifest: Manifest, registry: &Path) -> Result<Mani
     if manifest.golden.len() < 8 {
         return Err(PublishError::Golden(manifest.golden.len()));
     }
-    // The name becomes a folder: what no artifact may be called is refused here.
-    let name = &manifest.name;
-    if name.is_empty() || !name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
-        return Err(ModelError::Name.into());
-    }
-    let artifact = Artifact::new(Manifest { dvm_blake3: None, ..manifest }, Cow::Owned(onnx), None)?;
+    let id = format!("{}@{}", manifest.name, &hex(&onnx)[..8]);
+    let manifest = Manifest { dvm_blake3: None, id, ..manifest };
+    let artifact = Artifact::new(manifest, Cow::Owned(onnx), None)?;
     artifact.store(registry, &card::text(&artifact.manifest))?;
     Ok(artifact.manifest)
 }

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dnsvet_core::model::{Model, ModelError};
+use dnsvet_core::model::{Model, ModelError, tokenizer};
 
 use crate::infer::{Backend, InferError, OwnCpu, Scorer, Tract};
 use crate::manifest::{FORMAT, Manifest};
@@ -74,8 +74,8 @@ pub enum RegistryError {
         /// The logit here.
         got: f32,
     },
-    /// The `.dvm` is refused.
-    #[error("model.dvm of {name}: {source}")]
+    /// The `.dvm`, or what the manifest says of it, is refused.
+    #[error("model {name}: {source}")]
     Model {
         /// The model.
         name: String,
@@ -111,6 +111,12 @@ impl Artifact {
         if manifest.format != FORMAT {
             return Err(RegistryError::Format { name, got: manifest.format });
         }
+        let refuse = |source| RegistryError::Model { name: name.clone(), source };
+        manifest.spec().check().map_err(refuse)?;
+        if !matches!(manifest.tokenizer, tokenizer::CODE_POINTS | tokenizer::TEXT) {
+            let (expected, got) = (tokenizer::TEXT, manifest.tokenizer);
+            return Err(refuse(ModelError::Tokenizer { expected, got }));
+        }
         if hex(&onnx) != manifest.onnx_blake3 {
             return Err(RegistryError::Hash { name, file: "model.onnx" });
         }
@@ -118,10 +124,7 @@ impl Artifact {
             return Err(RegistryError::Hash { name, file: "model.dvm" });
         }
         let model = match &dvm {
-            Some(dvm) => {
-                let source = |source| RegistryError::Model { name: name.clone(), source };
-                Some(Arc::new(Model::decode(dvm).map_err(source)?))
-            }
+            Some(dvm) => Some(Arc::new(Model::decode(dvm).map_err(refuse)?)),
             None => None,
         };
         let artifact = Self { manifest, onnx, dvm, model };

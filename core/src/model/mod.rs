@@ -114,6 +114,27 @@ pub struct Spec {
     pub thresholds: Thresholds,
 }
 
+impl Spec {
+    /// Refuses a name, calibration, prior or thresholds that no model may have.
+    pub fn check(&self) -> Result<(), ModelError> {
+        let named = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        if !(1..=32).contains(&self.name.len()) || !self.name.bytes().all(named) {
+            return Err(ModelError::Name);
+        }
+        if !self.calibration.is_sound() {
+            return Err(ModelError::Parameter("calibration"));
+        }
+        if !(self.prior > 0.0 && self.prior < 1.0) {
+            return Err(ModelError::Parameter("prior"));
+        }
+        let Thresholds { allow_below, block_above } = self.thresholds;
+        if !(0.0 <= allow_below && allow_below <= block_above && block_above <= 1.0) {
+            return Err(ModelError::Parameter("thresholds"));
+        }
+        Ok(())
+    }
+}
+
 /// The part of a model that has weights.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Network {
@@ -134,7 +155,7 @@ pub struct Model {
 impl Model {
     /// Puts a model together; refuses a name, calibration or thresholds that no artifact may hold.
     pub fn new(spec: Spec, network: Network) -> Result<Self, ModelError> {
-        check(&spec)?;
+        spec.check()?;
         let mut model = Self { id: String::new(), spec, network };
         let digest = blake3::hash(&model.body());
         model.id = format!("{}@{}", model.spec.name, digest.to_hex().get(..8).unwrap_or_default());
@@ -290,24 +311,6 @@ impl Model {
     pub fn thresholds(&self) -> Thresholds {
         self.spec.thresholds
     }
-}
-
-fn check(spec: &Spec) -> Result<(), ModelError> {
-    let named = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
-    if !(1..=32).contains(&spec.name.len()) || !spec.name.bytes().all(named) {
-        return Err(ModelError::Name);
-    }
-    if !spec.calibration.is_sound() {
-        return Err(ModelError::Parameter("calibration"));
-    }
-    if !(spec.prior > 0.0 && spec.prior < 1.0) {
-        return Err(ModelError::Parameter("prior"));
-    }
-    let Thresholds { allow_below, block_above } = spec.thresholds;
-    if !(0.0 <= allow_below && allow_below <= block_above && block_above <= 1.0) {
-        return Err(ModelError::Parameter("thresholds"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
