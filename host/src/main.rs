@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use dnsvet::commands::{config, doctor, lists, serve, user, vet};
+use dnsvet::commands::{config, doctor, lists, model, score, serve, user, vet};
 
 /// Vet every DNS name: lists, policy, models, people.
 #[derive(Parser)]
@@ -18,6 +18,8 @@ enum Command {
     Config(config::Args),
     Doctor(doctor::Args),
     Lists(lists::Args),
+    Model(model::Args),
+    Score(score::Args),
     Serve(serve::Args),
     User(user::Args),
     Vet(vet::Args),
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
         Command::Config(args) => done(config::run(args)),
         Command::Doctor(args) => done(doctor::run(args)),
         Command::Lists(args) => done(lists::run(args)),
+        Command::Model(args) => done(model::run(args)),
+        Command::Score(args) => done(score::run(args)),
         Command::Serve(args) => done(serve::run(args)),
         Command::User(args) => done(user::run(args)),
         Command::Vet(args) => done(vet::run(args)),

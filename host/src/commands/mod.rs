@@ -3,6 +3,9 @@
 pub mod config;
 pub mod doctor;
 pub mod lists;
+pub mod model;
+pub mod score;
+mod scorer_client;
 pub mod serve;
 pub mod user;
 pub mod vet;

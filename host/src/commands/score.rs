@@ -1,0 +1,286 @@
+//! `dnsvet score`: names on standard input, scores on standard output.
+//!
+//! ```text
+//! line -> name? -> batch -> one model | cascade (small, large where uncertain) | a running scorer -> line
+//! ```
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+
+use dnsvet_core::model::{Brands, Thresholds, look_alike, sigmoid};
+use dnsvet_core::name::{Name, NameError};
+use dnsvet_models::infer::{InferError, Scorer};
+use dnsvet_models::registry::{Artifact, Registry, RegistryError};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::scorer_client::{ClientError, ScorerClient};
+use crate::bundled;
+
+/// Names scored together; bounds memory.
+const BATCH: usize = 8_192;
+
+/// Score names: one a line on standard input, `name<TAB>score` on standard output.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The score is in [0, 1], higher is more malicious. Without --model it is the cascade's: the small
+model's calibrated score, or the large one's where the small one is uncertain, or the look-alike rule's
+where that is higher. A line that is no name goes to standard error with its number; the others are scored, and the exit code is 1.
+
+Examples:
+  printf 'example.com\\nqx7-login.top\\n' | dnsvet score
+  dnsvet score --model small --logit < names.txt > logits.tsv
+  dnsvet score --scorer http://127.0.0.1:8600 < names.txt"
+)]
+pub struct Args {
+    /// Score by this model alone: seed, small, large, or another of the registry
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Take models from this folder instead of those that come with dnsvet
+    #[arg(long, value_name = "DIR")]
+    registry: Option<PathBuf>,
+    /// Print the model's logit (without --model: the cascade's log-odds) instead of the score
+    #[arg(long)]
+    logit: bool,
+    /// Ask a running scorer instead of scoring here
+    #[arg(long, value_name = "URL", conflicts_with_all = ["registry", "logit"])]
+    scorer: Option<String>,
+}
+
+/// Why nothing more is scored.
+#[derive(Debug, thiserror::Error)]
+pub enum ScoreError {
+    /// Standard input or output is gone.
+    #[error("standard input or output: {0}")]
+    Stream(#[from] io::Error),
+    /// The model can't be had.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The model does not run.
+    #[error(transparent)]
+    Infer(#[from] InferError),
+    /// The scorer does not answer as it should.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// Reads names until the end of input.
+pub fn run(args: Args) -> Result<ExitCode, ScoreError> {
+    let mut source = Source::open(&args)?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let progress = progress();
+    let mut failed = 0usize;
+    let mut batch: Vec<(usize, String)> = Vec::with_capacity(BATCH);
+    let mut flush = |batch: &mut Vec<(usize, String)>, failed: &mut usize| -> Result<(), ScoreError> {
+        let names: Vec<&str> = batch.iter().map(|(_, name)| name.as_str()).collect();
+        for ((line, name), score) in batch.iter().zip(source.score(&names, args.logit)?) {
+            match score {
+                Ok(score) => writeln!(out, "{name}\t{}", significant(score))?,
+                Err(reason) => {
+                    *failed += 1;
+                    eprintln!("line {line}: {name:?}: {reason}");
+                }
+            }
+        }
+        progress.inc(batch.len() as u64);
+        batch.clear();
+        Ok(())
+    };
+    for (index, line) in io::stdin().lock().lines().enumerate() {
+        let line = line?;
+        match parse(&line) {
+            Ok(None) => {}
+            Ok(Some(name)) => batch.push((index + 1, name)),
+            Err(error) => {
+                failed += 1;
+                eprintln!("line {}: {:?}: {error}", index + 1, line.trim());
+            }
+        }
+        if batch.len() == BATCH {
+            flush(&mut batch, &mut failed)?;
+        }
+    }
+    flush(&mut batch, &mut failed)?;
+    out.flush()?;
+    progress.finish_and_clear();
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The name on a line as it is scored; nothing on an empty line.
+fn parse(line: &str) -> Result<Option<String>, NameError> {
+    let line = line.trim();
+    if line.is_empty() { Ok(None) } else { Ok(Some(Name::parse(line)?.as_str().to_owned())) }
+}
+
+/// Where scores come from.
+enum Source {
+    Model { model: Runner },
+    Cascade { small: Runner, large: Runner, brands: Brands },
+    Remote(ScorerClient),
+}
+
+impl Source {
+    fn open(args: &Args) -> Result<Self, ScoreError> {
+        if let Some(url) = &args.scorer {
+            return Ok(Self::Remote(ScorerClient::new(url, args.model.clone())?));
+        }
+        let registry = match &args.registry {
+            Some(folder) => Registry::open(folder)?,
+            None => Registry::bundled(),
+        };
+        let runner = |name: &str| Runner::new(registry.get(name)?);
+        Ok(match &args.model {
+            Some(name) => Self::Model { model: runner(name)? },
+            None => {
+                let names = bundled::brand_names()?;
+                let names = String::from_utf8_lossy(&names);
+                let brands = Brands::from_popular(names.lines().filter(|line| !line.is_empty()));
+                Self::Cascade { small: runner("small")?, large: runner("large")?, brands }
+            }
+        })
+    }
+
+    /// One score, or log-odds, for each name; or why there is none.
+    fn score(&mut self, names: &[&str], logit: bool) -> Result<Vec<Result<f64, String>>, ScoreError> {
+        let scores = match self {
+            Self::Remote(client) => return Ok(client.score(names)?),
+            Self::Model { model } => {
+                let logits = model.logits(names)?;
+                logits.into_iter().map(|raw| if logit { f64::from(raw) } else { model.score(raw) }).collect()
+            }
+            Self::Cascade { small, large, brands } => {
+                let mut odds: Vec<f64> =
+                    small.logits(names)?.into_iter().map(|raw| small.log_odds(raw)).collect();
+                let uncertain: Vec<usize> =
+                    (0..names.len()).filter(|&at| small.is_uncertain(odds[at])).collect();
+                let asked: Vec<&str> = uncertain.iter().map(|&at| names[at]).collect();
+                for (at, raw) in uncertain.into_iter().zip(large.logits(&asked)?) {
+                    odds[at] = large.log_odds(raw);
+                }
+                for (odds, name) in odds.iter_mut().zip(names) {
+                    let imitation = Name::parse(name).ok().and_then(|name| look_alike(&name, brands));
+                    *odds = imitation.map_or(*odds, |found| odds.max(log_odds(found.score)));
+                }
+                odds.into_iter().map(|odds| if logit { odds } else { sigmoid(odds) }).collect::<Vec<_>>()
+            }
+        };
+        Ok(scores.into_iter().map(Ok).collect())
+    }
+}
+
+/// A model on every core.
+struct Runner {
+    artifact: Artifact,
+    scorers: Vec<Box<dyn Scorer>>,
+}
+
+impl Runner {
+    fn new(artifact: Artifact) -> Result<Self, ScoreError> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let backend = artifact.best_backend();
+        let scorers = (0..cores).map(|_| artifact.scorer(backend)).collect::<Result<_, _>>()?;
+        Ok(Self { artifact, scorers })
+    }
+
+    fn logits(&mut self, names: &[&str]) -> Result<Vec<f32>, InferError> {
+        let mut logits = vec![0.0; names.len()];
+        let share = names.len().div_ceil(self.scorers.len()).max(1);
+        thread::scope(|scope| {
+            let parts = names.chunks(share).zip(logits.chunks_mut(share));
+            let running: Vec<_> = self
+                .scorers
+                .iter_mut()
+                .zip(parts)
+                .map(|(scorer, (names, logits))| scope.spawn(move || scorer.score(names, logits)))
+                .collect();
+            running.into_iter().try_for_each(|part| match part.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+        })?;
+        Ok(logits)
+    }
+
+    fn log_odds(&self, logit: f32) -> f64 {
+        let scale = self.artifact.manifest.calibration;
+        scale.slope * f64::from(logit) + scale.intercept
+    }
+
+    fn score(&self, logit: f32) -> f64 {
+        sigmoid(self.log_odds(logit))
+    }
+
+    /// Whether the filter would ask the larger model, by the probability at the declared prior.
+    fn is_uncertain(&self, odds: f64) -> bool {
+        let manifest = &self.artifact.manifest;
+        let p = sigmoid(odds + log_odds(manifest.prior) - log_odds(manifest.calibration.balance));
+        let Thresholds { allow_below, block_above } = manifest.thresholds.into();
+        p >= allow_below && p < block_above
+    }
+}
+
+/// The log-odds of a probability, kept finite.
+fn log_odds(p: f64) -> f64 {
+    let p = p.clamp(1e-12, 1.0 - 1e-12);
+    (p / (1.0 - p)).ln()
+}
+
+/// Nine significant digits, without zeros at the end.
+fn significant(value: f64) -> String {
+    if value == 0.0 || !(1e-5..1e9).contains(&value.abs()) {
+        return format!("{value:.8e}");
+    }
+    let decimals = 8 - value.abs().log10().floor() as i32;
+    let text = format!("{value:.*}", usize::try_from(decimals).unwrap_or(0));
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// Names so far, on standard error, when a person waits there and doesn't type the names in.
+fn progress() -> ProgressBar {
+    if io::stdin().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {human_pos} names, {per_sec}");
+    ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nine_significant_digits_are_printed() {
+        assert_eq!(significant(0.999_178_268_4), "0.999178268");
+        assert_eq!(significant(1.0), "1");
+        assert_eq!(significant(-82.686_412_345_6), "-82.6864123");
+        assert_eq!(significant(0.000_123_456_789_4), "0.000123456789");
+        assert_eq!(significant(0.0), "0.00000000e0");
+        assert_eq!(significant(1.234_567_891e-7), "1.23456789e-7");
+    }
+
+    #[test]
+    fn the_cascade_asks_the_large_model_where_the_small_one_is_uncertain() {
+        let args = |model: Option<&str>| Args {
+            model: model.map(str::to_owned),
+            registry: None,
+            logit: false,
+            scorer: None,
+        };
+        let names: Vec<String> = dnsvet_models::data::dga::names(2_000, 4)
+            .into_iter()
+            .chain((0..500).map(|i| format!("shop{i}.example.de")))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let scores = |model: Option<&str>| -> Vec<f64> {
+            let scores = Source::open(&args(model)).unwrap().score(&names, false).unwrap();
+            scores.into_iter().map(Result::unwrap).collect()
+        };
+        let (small, large, cascade) = (scores(Some("small")), scores(Some("large")), scores(None));
+        let same = |a: &[f64]| cascade.iter().zip(a).filter(|(a, b)| (*a - *b).abs() < 1e-12).count();
+        assert!(same(&small) > 0 && same(&large) > 0);
+        assert!((0..names.len()).all(|i| cascade[i] > small[i].min(large[i]) - 1e-12));
+        let imitation = Source::open(&args(None)).unwrap().score(&["paypa1.com"], false).unwrap();
+        assert!(imitation[0].as_ref().is_ok_and(|score| *score >= 0.9), "{imitation:?}");
+    }
+}
