@@ -5,7 +5,9 @@
 //! SIGHUP: lists and policy again         SIGTERM: doors close, questions end, events go out, API closes
 //! ```
 
+use std::io::IsTerminal as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -141,14 +143,19 @@ pub enum ServeError {
 pub fn run(args: Args) -> Result<ExitCode, ServeError> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("DNSVET_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Another subscriber is there only in tests.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
     let config = args.config.load()?;
     if let Some(forward) = config.listen.forward.filter(|address| !address.ip().to_canonical().is_loopback())
     {
         return Err(ServeError::ForwardNotLoopback(forward));
     }
-    std::fs::create_dir_all(&config.data_dir)
+    // Keys and tokens lie in it: its owner's alone.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.data_dir)
         .map_err(|source| ServeError::File { path: config.data_dir.clone(), source })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(serve(args, config));
