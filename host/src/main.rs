@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use dnsvet::commands::{config, doctor, lists, model, score, serve, user, vet};
+use dnsvet::commands::{check, config, doctor, lists, model, score, serve, user, vet};
 
 /// Vet every DNS name: lists, policy, models, people.
 #[derive(Parser)]
@@ -15,6 +15,7 @@ struct Cli {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    Check(check::Args),
     Config(config::Args),
     Doctor(doctor::Args),
     Lists(lists::Args),
@@ -27,6 +28,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Check(args) => done(check::run(args)),
         Command::Config(args) => done(config::run(args)),
         Command::Doctor(args) => done(doctor::run(args)),
         Command::Lists(args) => done(lists::run(args)),

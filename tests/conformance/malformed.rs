@@ -37,7 +37,11 @@ fn still_serves(rig: &Rig, client: &Client, draw: &mut Draw) {
     }
     assert!(rig.serve.as_ref().is_some_and(|child| child.alive()), "the resolver runs");
     assert!(rig.envoy.as_ref().is_some_and(|child| child.alive()), "Envoy runs");
-    assert_eq!(rig.api().metric("dnsvet_resolver_plugin_traps_total"), 0.0, "the plugin trapped in the resolver");
+    assert_eq!(
+        rig.api().metric("dnsvet_resolver_plugin_traps_total"),
+        0.0,
+        "the plugin trapped in the resolver"
+    );
     let log = rig.envoy.as_ref().map(|child| child.printed()).unwrap_or_default();
     assert!(!log.contains("Function: proxy_on_request") && !log.contains("panicked"), "{log}");
 }

@@ -42,7 +42,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
             if args.check {
                 let old = std::fs::read_to_string(&kept).map_err(Error::file(&kept))?;
                 if old != ptx {
-                    found.push(format!("{} is not what {kernel}.cu gives; run cargo xtask kernels", kept.display()));
+                    found.push(format!(
+                        "{} is not what {kernel}.cu gives; run cargo xtask kernels",
+                        kept.display()
+                    ));
                 }
             } else {
                 std::fs::write(&kept, &ptx).map_err(Error::file(&kept))?;
@@ -133,7 +136,14 @@ impl Tools {
                 shell::output(&mut make)?;
             }
             let mut pip = shell::command(venv.join("bin/pip"));
-            pip.args(["install", "--quiet", "--no-deps", "--disable-pip-version-check", NVRTC_WHEEL, PTXAS_WHEEL]);
+            pip.args([
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--disable-pip-version-check",
+                NVRTC_WHEEL,
+                PTXAS_WHEEL,
+            ]);
             shell::logged("pip-cuda", &mut pip)?.checked()?;
         }
         let (nvrtc, ptxas) = Self::within(&venv).ok_or_else(|| Error::Missing {

@@ -8,6 +8,8 @@ use crate::policy::bucket::TokenBuckets;
 
 /// Clients and registrable domains whose buckets are kept.
 const BUCKETS: usize = 4_096;
+/// How many clients' worth of callouts one instance makes.
+const CLIENTS: u32 = 50;
 
 /// The three buckets that a callout must find a token in.
 pub struct Budgets {
@@ -22,11 +24,12 @@ impl Budgets {
     /// whom they share a set with.
     pub fn new(policy: &Policy, secret: u64) -> Self {
         let buckets = |rate: u32, count| TokenBuckets::new(rate, rate.saturating_mul(2), count);
+        let rate = policy.groups.iter().map(|group| group.client_callouts_per_s).max().unwrap_or(0);
         Self {
             secret,
-            clients: buckets(policy.client_callouts_per_s, BUCKETS),
-            domains: buckets(policy.domain_callouts_per_s, BUCKETS),
-            all: buckets(policy.callouts_per_s, 1),
+            clients: buckets(rate, BUCKETS),
+            domains: buckets(rate, BUCKETS),
+            all: buckets(rate.saturating_mul(CLIENTS), 1),
         }
     }
 
@@ -48,22 +51,15 @@ mod tests {
 
     #[test]
     fn each_of_the_three_can_refuse() {
-        let budgets = |client, domain, all| {
-            let policy = Policy {
-                client_callouts_per_s: client,
-                domain_callouts_per_s: domain,
-                callouts_per_s: all,
-                ..Policy::default()
-            };
-            let mut budgets = Budgets::new(&policy, 1);
-            let client = |i: u8| IpAddr::from([10, 0, 0, i]);
-            [
-                (0..10).filter(|_| budgets.take(client(1), "same.example", 5)).count(),
-                (0..10).filter(|i| budgets.take(client(10 + i), &format!("{i}.example"), 5)).count(),
-            ]
+        let group = crate::policy::Group { client_callouts_per_s: 2, ..Default::default() };
+        let mut budgets = Budgets::new(&Policy { groups: vec![group], ..Policy::default() }, 1);
+        let mut granted = |client: &dyn Fn(u16) -> u16, domain: &dyn Fn(u16) -> u16, now_ms| {
+            let octets = |i: u16| i.to_be_bytes();
+            let client = |i| IpAddr::from([10, 0, octets(client(i))[0], octets(client(i))[1]]);
+            (0..300).filter(|i| budgets.take(client(*i), &format!("{}.example", domain(*i)), now_ms)).count()
         };
-        assert_eq!(budgets(2, 100, 100), [4, 10], "one client");
-        assert_eq!(budgets(100, 2, 100), [4, 10], "one registrable domain");
-        assert_eq!(budgets(100, 100, 6), [10, 2], "everybody together");
+        assert_eq!(granted(&|_| 1, &|i| i, 0), 4, "one client");
+        assert_eq!(granted(&|i| 300 + i, &|_| 9_999, 10_000), 4, "one registrable domain");
+        assert_eq!(granted(&|i| 700 + i, &|i| 700 + i, 20_000), 200, "everybody together");
     }
 }

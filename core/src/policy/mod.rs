@@ -44,12 +44,6 @@ pub struct Policy {
     pub prior: f64,
     /// In how many popularity lists a registrable domain must be, so that a model may not block it.
     pub popular_lists: u8,
-    /// Callouts a second that one client may cause.
-    pub client_callouts_per_s: u32,
-    /// Callouts a second that names under one registrable domain may cause.
-    pub domain_callouts_per_s: u32,
-    /// Callouts a second of one instance of the filter.
-    pub callouts_per_s: u32,
     /// Zones that are answered inside the network: never scored, never tunnel-checked.
     pub local_zones: Vec<String>,
     /// Names unblocked for a while.
@@ -64,9 +58,6 @@ impl Default for Policy {
             groups: vec![Group::default()],
             prior: 0.01,
             popular_lists: 2,
-            client_callouts_per_s: 20,
-            domain_callouts_per_s: 20,
-            callouts_per_s: 1_000,
             local_zones: Vec::new(),
             unblocks: Vec::new(),
             skip_steps: Vec::new(),
@@ -102,6 +93,9 @@ pub struct Group {
     pub rebinding: bool,
     /// Browsers' own ways around the resolver are closed.
     pub keep_clients_here: bool,
+    /// Callouts a second that one client may cause, and that names under one registrable domain may; one
+    /// instance of the filter makes 50 times as many. The largest of all groups holds.
+    pub client_callouts_per_s: u32,
     /// Distinct names under one registrable domain from one client in a minute that make a tunnel.
     pub tunnel_names_per_minute: u32,
     /// Windows in which a name is blocked.
@@ -123,6 +117,7 @@ impl Default for Group {
             honeypot_ttl_s: 10,
             rebinding: true,
             keep_clients_here: false,
+            client_callouts_per_s: 20,
             tunnel_names_per_minute: 200,
             schedules: Vec::new(),
         }

@@ -2,8 +2,9 @@
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -11,8 +12,8 @@ use clap::ValueEnum;
 use dnsvet_core::event::Event;
 use dnsvet_core::filter::{Asked, ConfigError, Filter, Outcome, Ticket};
 use dnsvet_core::host::{Callout, CalloutId, Counter, Host, Level, NotStarted, Reply};
-use dnsvet_core::message::query_bytes;
-use dnsvet_core::name::{Name, NameError};
+use dnsvet_core::message::rtype;
+use dnsvet_core::name::Name;
 use dnsvet_core::policy::Mode;
 use dnsvet_core::schema::PluginConfig;
 use dnsvet_core::snapshot::{Snapshot, SnapshotError};
@@ -20,6 +21,10 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::json;
+
+use crate::bundled;
+use crate::control::{Control, SNAPSHOT_FILE};
+use crate::lists::{self, OpenError};
 
 /// The longest reply that is read from a scorer, bytes.
 const MAX_REPLY_BYTES: usize = 1 << 20;
@@ -69,28 +74,21 @@ pub enum ModeArg {
 /// Why a check failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// A file can't be read.
-    #[error("{path}: {error}; give --snapshot an existing .dvs file")]
-    Read {
-        /// Which file.
-        path: String,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// A snapshot can't be opened.
-    #[error("{path}: {error}")]
-    Snapshot {
-        /// Which file, or `bundled`.
-        path: String,
-        /// Why.
-        error: SnapshotError,
-    },
+    /// A snapshot can't be used.
+    #[error(transparent)]
+    Snapshot(#[from] OpenError),
+    /// The bundled lists can't be compiled.
+    #[error("the bundled lists: {0}; this build is damaged, build it again")]
+    Bundled(#[from] lists::CompileError),
+    /// What was compiled from the bundled lists does not open.
+    #[error("the bundled snapshot: {0}; this is a fault of dnsvet, please report it")]
+    Opened(#[from] SnapshotError),
     /// The filter refuses its configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Output can't be written.
-    #[error("standard output: {0}")]
-    Output(#[from] std::io::Error),
+    /// The runtime can't start, or output can't be written.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
 }
 
 /// Runs the command.
@@ -110,14 +108,15 @@ async fn check_all(args: Args) -> Result<ExitCode, CheckError> {
     let mut out = std::io::stdout().lock();
     let mut code = ExitCode::SUCCESS;
     for text in &args.names {
-        let event = match checker.check(text, args.client).await {
-            Ok(event) => event,
+        let name = match Name::parse(text) {
+            Ok(name) => name,
             Err(error) => {
-                eprintln!("{text:?}: {error}");
+                eprintln!("dnsvet: {text:?} is no name: {error}");
                 code = ExitCode::from(2);
                 continue;
             }
         };
+        let Some(event) = checker.check(&name, args.client).await else { continue };
         if args.json {
             writeln!(out, "{}", report(&event))?;
         } else {
@@ -128,19 +127,20 @@ async fn check_all(args: Args) -> Result<ExitCode, CheckError> {
 }
 
 /// The snapshot to decide with.
-fn open(given: Option<&std::path::Path>, data_dir: &std::path::Path) -> Result<Snapshot, CheckError> {
-    let kept = crate::control::snapshot_path(data_dir);
-    let (path, bytes) = match given {
-        Some(path) => (path.display().to_string(), read(path)?),
-        None if kept.exists() => (kept.display().to_string(), read(&kept)?),
-        None => ("bundled".to_owned(), crate::bundled::snapshot_bytes()),
-    };
-    Snapshot::open(bytes, &[]).map_err(|error| CheckError::Snapshot { path, error })
-}
-
-fn read(path: &std::path::Path) -> Result<Bytes, CheckError> {
-    let read = std::fs::read(path).map(Bytes::from);
-    read.map_err(|error| CheckError::Read { path: path.display().to_string(), error })
+fn open(given: Option<&Path>, data_dir: &Path) -> Result<Snapshot, CheckError> {
+    let kept = data_dir.join(SNAPSHOT_FILE);
+    match given {
+        Some(path) => Ok(lists::open_snapshot(path)?),
+        None if kept.exists() => Ok(lists::open_snapshot(&kept)?),
+        None => {
+            let small_model = dnsvet_models::Registry::bundled()
+                .get("small")
+                .ok()
+                .and_then(|small| small.dvm.map(|dvm| dvm.into_owned()));
+            let options = bundled::Options { small_model, ..bundled::Options::default() };
+            Ok(Snapshot::open(bundled::snapshot(&options)?.into(), &[])?)
+        }
+    }
 }
 
 /// Decides names natively, as the plugin would.
@@ -153,7 +153,11 @@ pub struct Checker {
 impl Checker {
     /// Decides with `snapshot`; `scorer` is asked where the small model can't settle a name; `models` replaces
     /// the policy's mode for models.
-    pub fn new(snapshot: Snapshot, scorer: Option<http::Uri>, models: Option<Mode>) -> Result<Self, ConfigError> {
+    pub fn new(
+        snapshot: Snapshot,
+        scorer: Option<http::Uri>,
+        models: Option<Mode>,
+    ) -> Result<Self, ConfigError> {
         let config = PluginConfig {
             node: "check".into(),
             scorer_cluster: if scorer.is_some() { "scorer".into() } else { String::new() },
@@ -168,10 +172,9 @@ impl Checker {
         Ok(Self { filter, scorer, client })
     }
 
-    /// Decides one name asked by `client` with type A.
-    pub async fn check(&mut self, name: &str, client: IpAddr) -> Result<Event, NameError> {
-        let name = Name::parse(name)?;
-        let wire = query_bytes(0, &name, 1);
+    /// Decides `name` asked by `client` with type A. `None` if the filter recorded nothing.
+    pub async fn check(&mut self, name: &Name, client: IpAddr) -> Option<Event> {
+        let wire = question(&name);
         let ticket = Ticket(1);
         let mut host = Native::default();
         let mut outcome = self.filter.ask(&mut host, ticket, Asked { wire: &wire, client, door: "check" });
@@ -182,8 +185,7 @@ impl Checker {
             outcome = settled.into_iter().next().map_or(Outcome::Pass, |(_, outcome)| outcome);
         }
         self.filter.end(&mut host, ticket);
-        let event = self.filter.spool().take();
-        event.ok_or(NameError::EmptyLabel)
+        self.filter.spool().take()
     }
 
     async fn call(&self, callout: Callout) -> Reply {
@@ -205,6 +207,38 @@ impl Checker {
             Err(_) => Reply::nothing(),
         }
     }
+}
+
+/// A query for the address of `name`.
+fn question(name: &Name) -> Vec<u8> {
+    const RD_ONE_QUESTION: [u8; 12] = [0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let mut wire = RD_ONE_QUESTION.to_vec();
+    wire.extend(name.to_wire());
+    wire.extend(rtype::A.to_be_bytes());
+    wire.extend([0, 1]);
+    wire
+}
+
+/// The API's checker: decides with the snapshot in force, its policy's modes included. `scorer` is a base URL,
+/// empty for none. Its filter is kept until the snapshot changes.
+pub fn live(control: Arc<Control>, scorer: &str) -> crate::api::Checker {
+    let scorer: Option<http::Uri> = scorer.parse().ok();
+    let kept: Mutex<Option<(String, Checker)>> = Mutex::new(None);
+    Arc::new(move |name, client| {
+        let published = control.published().ok_or("no snapshot is in force yet")?;
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let checker = match kept.take().filter(|(id, _)| *id == published.id) {
+            Some((_, checker)) => checker,
+            None => {
+                let snapshot =
+                    Snapshot::open(published.bytes.clone(), &[]).map_err(|error| error.to_string())?;
+                Checker::new(snapshot, scorer.clone(), None).map_err(|error| error.to_string())?
+            }
+        };
+        let (_, checker) = kept.insert((published.id.clone(), checker));
+        let event = tokio::runtime::Handle::current().block_on(checker.check(name, client));
+        event.map(|event| report(&event)).ok_or_else(|| "the filter recorded nothing".to_owned())
+    })
 }
 
 /// What `--json` and `/api/v1/check` print of one name.

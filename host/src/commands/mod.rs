@@ -1,5 +1,6 @@
 //! The subcommands of `dnsvet`, one file each: arguments and what they do.
 
+pub mod check;
 pub mod config;
 pub mod doctor;
 pub mod lists;

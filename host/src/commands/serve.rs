@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::api::Api;
 use crate::callout::{ClusterError, Clusters};
+use crate::commands::check;
 use crate::config::{Config, ConfigError, Flags};
 use crate::control::{Control, ControlError};
 use crate::guest::GuestSettings;
@@ -209,7 +210,8 @@ async fn start_control(config: &Config, ended: watch::Receiver<bool>) -> Result<
     if let Some(password) = control.first_password() {
         println!("login    admin {password}   (shown this once)");
     }
-    let api = Api::new(Arc::clone(&control), None, ended);
+    let checker = check::live(Arc::clone(&control), &config.scorer);
+    let api = Api::new(Arc::clone(&control), Some(checker), ended);
     let serving = tokio::spawn(async move {
         if let Err(error) = api.serve(listener).await {
             tracing::error!(%error, "the API ended");
