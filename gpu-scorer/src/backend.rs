@@ -3,12 +3,10 @@
 //! A [`Backend`] belongs to one worker thread and one model. [`Device`] is what the user asks for,
 //! [`Factory`] what was found to be there.
 
-use std::sync::Arc;
+use dnsvet_models::infer::{self, InferError, Scorer};
 
-use dnsvet_core::model::{Model, Scratch};
-
-use crate::device::{Cuda, DeviceError};
-use crate::registry::{Entry, RegistryError};
+use crate::device::{Cuda, DeviceError, Program};
+use crate::registry::Entry;
 
 /// Why a backend can't start, or why it failed on a batch.
 #[derive(Debug, thiserror::Error)]
@@ -16,20 +14,12 @@ pub enum BackendError {
     /// The GPU or its driver.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// tract could not load or run the ONNX file.
-    #[error("tract on model {model}: {reason}; use --device cpu")]
-    Tract {
-        /// The model's name.
-        model: String,
-        /// What tract said.
-        reason: String,
-    },
     /// A bug of ours.
     #[error("the backend panicked")]
     Panicked,
-    /// The artifact's files.
+    /// A forward pass on the CPU.
     #[error(transparent)]
-    Registry(#[from] RegistryError),
+    Infer(#[from] InferError),
 }
 
 /// Runs one model on one device.
@@ -84,37 +74,44 @@ impl Factory {
     /// One backend for each worker thread: `threads` on the CPU, two streams' worth on a GPU.
     pub fn backends(&self, entry: &Entry, threads: usize) -> Result<Vec<Box<dyn Backend>>, BackendError> {
         match self {
-            Self::Cpu => Ok((0..threads).map(|_| Cpu::boxed(&entry.model)).collect()),
-            Self::Tract => (0..threads).map(|_| entry.tract()).collect(),
-            Self::Cuda(cuda) => Ok(cuda.backends(&entry.model)?),
+            Self::Cpu if entry.model().is_some() => on_cpu(entry, infer::Backend::OwnCpu, threads),
+            // An imported graph has no forward pass of ours.
+            Self::Cpu | Self::Tract => on_cpu(entry, infer::Backend::Tract, threads),
+            Self::Cuda(cuda) => match entry.model().and_then(|model| Program::of(model)) {
+                Some(program) => Ok(cuda.backends(&program)?),
+                None => {
+                    tracing::warn!(model = entry.id(), "no kernel for this network: scoring it on the cpu");
+                    Self::Cpu.backends(entry, threads)
+                }
+            },
         }
     }
 }
 
-/// Our own forward pass, one thread.
-pub struct Cpu {
-    model: Arc<Model>,
-    scratch: Scratch,
+/// A forward pass on one thread of the CPU.
+struct OnCpu {
+    device: &'static str,
+    scorer: Box<dyn Scorer>,
 }
 
-impl Cpu {
-    /// For one worker thread.
-    pub fn new(model: &Arc<Model>) -> Self {
-        Self { model: Arc::clone(model), scratch: Scratch::default() }
-    }
-
-    fn boxed(model: &Arc<Model>) -> Box<dyn Backend> {
-        Box::new(Self::new(model))
-    }
+fn on_cpu(
+    entry: &Entry,
+    kind: infer::Backend,
+    threads: usize,
+) -> Result<Vec<Box<dyn Backend>>, BackendError> {
+    let backend = |_| {
+        let scorer = entry.scorer(kind)?;
+        Ok(Box::new(OnCpu { device: kind.as_str(), scorer }) as Box<dyn Backend>)
+    };
+    (0..threads).map(backend).collect()
 }
 
-impl Backend for Cpu {
+impl Backend for OnCpu {
     fn device(&self) -> &str {
-        "cpu"
+        self.device
     }
 
     fn logits(&mut self, names: &[&str], logits: &mut [f32]) -> Result<(), BackendError> {
-        self.model.logits(names, &mut self.scratch, logits);
-        Ok(())
+        Ok(self.scorer.score(names, logits)?)
     }
 }

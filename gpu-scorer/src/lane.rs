@@ -10,12 +10,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use dnsvet_core::model::Model;
 use dnsvet_core::name::Name;
 use tokio::sync::{Notify, oneshot};
 
 use crate::backend::{Backend, BackendError};
 use crate::metrics::{LaneMetrics, Metrics};
+use crate::registry::Entry;
 
 /// How a lane batches.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +97,7 @@ impl Queue {
 
 /// A model with its queue and workers.
 pub struct Lane {
-    model: Arc<Model>,
+    model: Entry,
     device: String,
     queue: Arc<Queue>,
     workers: Mutex<Vec<JoinHandle<()>>>,
@@ -106,7 +106,7 @@ pub struct Lane {
 impl Lane {
     /// Starts one worker thread for each backend; `backends` must not be empty.
     pub fn start(
-        model: Arc<Model>,
+        model: Entry,
         backends: Vec<Box<dyn Backend>>,
         limits: Limits,
         metrics: &Metrics,
@@ -117,19 +117,19 @@ impl Lane {
             filled: Condvar::new(),
             room: Notify::new(),
             limits,
-            metrics: metrics.lane(&model.spec().name, &device),
+            metrics: metrics.lane(model.name(), &device),
         });
         let mut workers = Vec::with_capacity(backends.len());
         for (index, backend) in backends.into_iter().enumerate() {
             let queue = Arc::clone(&queue);
-            let name = format!("{}-{index}", model.spec().name);
+            let name = format!("{}-{index}", model.name());
             workers.push(std::thread::Builder::new().name(name).spawn(move || work(&queue, backend))?);
         }
         Ok(Self { model, device, queue, workers: Mutex::new(workers) })
     }
 
     /// The model that scores here.
-    pub fn model(&self) -> &Model {
+    pub fn model(&self) -> &Entry {
         &self.model
     }
 

@@ -12,6 +12,7 @@
 //! forward pass, tract on the ONNX file, or CUDA. The surprise: the queue counts names, not requests.
 
 pub mod backend;
+pub mod bench;
 pub mod device;
 pub mod http;
 pub mod lane;

@@ -1,68 +1,78 @@
-//! The models to serve: those that are bundled, or a folder of artifacts.
-use std::path::{Path, PathBuf};
+//! The models to serve: those that come with dnsvet, or a folder of them.
+
+use std::path::Path;
 use std::sync::Arc;
 
-use dnsvet_core::model::{Model, ModelError};
+use dnsvet_core::model::{Calibration, Model, Thresholds};
+use dnsvet_models::infer::{Backend, InferError, Scorer};
+use dnsvet_models::manifest::Manifest;
+pub use dnsvet_models::registry::RegistryError;
+use dnsvet_models::registry::{Artifact, Registry};
 
-use crate::backend::{Backend, BackendError};
-
-/// Why a registry can't be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum RegistryError {
-    /// A file or folder can't be read.
-    #[error("can't read {path}: {source}")]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// An artifact is refused.
-    #[error("{path}: {source}")]
-    Model {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: ModelError,
-    },
-    /// Nothing to serve.
-    #[error("{0} holds no model (*.dvm); give another --registry")]
-    Empty(PathBuf),
-}
-
-/// One model of a registry.
+/// One model of a registry, checked: hashes and golden vectors hold.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Ready to run.
-    pub model: Arc<Model>,
+    artifact: Artifact,
+    calibration: Calibration,
 }
 
 impl Entry {
-    /// tract on its ONNX.
-    pub fn tract(&self) -> Result<Box<dyn Backend>, BackendError> {
-        Err(BackendError::Tract { model: self.model.id().to_owned(), reason: "no ONNX".into() })
+    /// What people call it.
+    pub fn name(&self) -> &str {
+        &self.artifact.manifest.name
+    }
+
+    /// Name and hash: `large@1a2b3c4d`.
+    pub fn id(&self) -> &str {
+        &self.artifact.manifest.id
+    }
+
+    /// Its pins.
+    pub fn manifest(&self) -> &Manifest {
+        &self.artifact.manifest
+    }
+
+    /// The ONNX graph.
+    pub fn onnx(&self) -> &[u8] {
+        &self.artifact.onnx
+    }
+
+    /// The model for our own forward pass and our kernels; `None` for an imported graph.
+    pub fn model(&self) -> Option<&Arc<Model>> {
+        self.artifact.model()
+    }
+
+    /// A scorer for one thread.
+    pub fn scorer(&self, backend: Backend) -> Result<Box<dyn Scorer>, InferError> {
+        self.artifact.scorer(backend)
+    }
+
+    /// The calibrated probability of malicious under the training balance, in [0, 1].
+    pub fn score(&self, logit: f32) -> f64 {
+        self.calibration.score(logit)
+    }
+
+    /// The probability of malicious at the prior that [`Entry::thresholds`] hold for, in [0, 1].
+    pub fn probability(&self, logit: f32) -> f64 {
+        self.calibration.probability(logit, self.artifact.manifest.prior)
+    }
+
+    /// Where [`Entry::probability`] becomes a decision.
+    pub fn thresholds(&self) -> Thresholds {
+        self.artifact.manifest.thresholds.into()
     }
 }
 
-/// Opens a folder.
-pub fn open(dir: Option<&Path>) -> Result<Vec<Entry>, RegistryError> {
-    let dir = dir.unwrap_or(Path::new("."));
-    let read = |path: &Path| {
-        let path = path.to_owned();
-        move |source| RegistryError::Read { path, source }
+/// Loads and checks every model of a folder, or of those that come with dnsvet.
+pub fn open(folder: Option<&Path>) -> Result<Vec<Entry>, RegistryError> {
+    let registry = match folder {
+        Some(folder) => Registry::open(folder)?,
+        None => Registry::bundled(),
     };
-    let mut entries = Vec::new();
-    for file in std::fs::read_dir(dir).map_err(read(dir))? {
-        let path = file.map_err(read(dir))?.path();
-        let path = path.join("model.dvm");
-        if path.is_file() {
-            let bytes = std::fs::read(&path).map_err(read(&path))?;
-            let model = Model::decode(&bytes).map_err(|source| RegistryError::Model { path, source })?;
-            entries.push(Entry { model: Arc::new(model) });
-        }
-    }
-    if entries.is_empty() {
-        return Err(RegistryError::Empty(dir.to_owned()));
-    }
-    Ok(entries)
+    let load = |name: String| -> Result<Entry, RegistryError> {
+        let artifact = registry.get(&name)?;
+        let calibration = artifact.manifest.calibration.into();
+        Ok(Entry { artifact, calibration })
+    };
+    registry.names()?.into_iter().map(load).collect()
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use dnsvet_core::model::Model;
 use dnsvet_core::name::{Name, NameError};
 use dnsvet_core::schema::ScoreResult;
 
@@ -114,8 +113,8 @@ impl Service {
         let old = self.lanes();
         let mut new = Lanes::new();
         for entry in entries {
-            let name = entry.model.spec().name.clone();
-            let kept = old.get(&name).filter(|lane| lane.model().id() == entry.model.id());
+            let name = entry.name().to_owned();
+            let kept = old.get(&name).filter(|lane| lane.model().id() == entry.id());
             let lane = match kept {
                 Some(lane) => Arc::clone(lane),
                 None => Arc::new(self.lane_for(entry)?),
@@ -137,12 +136,11 @@ impl Service {
     }
 
     fn lane_for(&self, entry: &Entry) -> Result<Lane, ServiceError> {
-        let model = Arc::clone(&entry.model);
         let backends = self
             .factory
             .backends(entry, self.threads)
-            .map_err(|source| ServiceError::Backend { model: model.id().to_owned(), source })?;
-        let lane = Lane::start(model, backends, self.limits, &self.metrics)?;
+            .map_err(|source| ServiceError::Backend { model: entry.id().to_owned(), source })?;
+        let lane = Lane::start(entry.clone(), backends, self.limits, &self.metrics)?;
         tracing::info!(model = lane.model().id(), device = lane.device(), "model in force");
         Ok(lane)
     }
@@ -227,8 +225,8 @@ pub fn parse_name(text: &str) -> Result<Name, BadName> {
 }
 
 /// What a model says of one name.
-pub fn result(model: &Model, asked: String, logit: f32) -> ScoreResult {
-    let p = model.probability(logit, model.prior());
+pub fn result(model: &Entry, asked: String, logit: f32) -> ScoreResult {
+    let p = model.probability(logit);
     let thresholds = model.thresholds();
     let class = if p >= thresholds.block_above {
         "malicious"

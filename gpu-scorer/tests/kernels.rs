@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use common::{seed_model, table_model, weights};
 use dnsvet_core::model::Model;
-use dnsvet_scorer::device::{Packed, Program};
+use dnsvet_scorer::device::{Kernel, Packed, Program};
 
 /// Compiles a kernel with its harness; `None`, with a line that says so, where there is no g++.
 fn compile(folder: &Path, name: &str, flags: &[&str]) -> Option<PathBuf> {
@@ -119,4 +119,46 @@ fn kernels_do_not_depend_on_the_order_of_threads() {
         // The shuffling is worth something: without its barriers a kernel is seen to be wrong.
         assert!((0..6).any(|order| run(&unsynced, order, &names, &model) != first), "{flag}");
     }
+}
+
+#[test]
+fn the_bundled_models_kernels_agree_with_their_golden_vectors() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(seed) = compile(folder.path(), "seed", &[]) else { return };
+    let Some(table) = compile(folder.path(), "table", &["-DDNSVET_TABLE"]) else { return };
+    for entry in dnsvet_scorer::registry::open(None).unwrap() {
+        let model = entry.model().unwrap();
+        let binary = match Program::of(model).unwrap().kernel {
+            Kernel::Seed => &seed,
+            Kernel::Table => &table,
+        };
+        let golden = &entry.manifest().golden;
+        assert!(golden.len() >= 20);
+        let names: Vec<&str> = golden.iter().map(|golden| golden.name.as_str()).collect();
+        let expected: Vec<f32> = golden.iter().map(|golden| golden.logit).collect();
+        assert_close(&names, &run(binary, 1, &names, model), &expected);
+    }
+}
+
+#[test]
+fn a_thousand_names_agree_with_the_original_models_scores() {
+    let data = std::env::var_os("TEST_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
+    let scores = data.join("mlbridge-scores.tsv.gz");
+    if !scores.exists() {
+        println!("skipped: no {}", scores.display());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let Some(binary) = compile(folder.path(), "seed", &[]) else { return };
+    let entries = dnsvet_scorer::registry::open(None).unwrap();
+    let entry = entries.iter().find(|entry| entry.name() == "seed").unwrap();
+    let rows = dnsvet_models::data::lines(&scores).unwrap();
+    let rows = rows.iter().step_by(30).map(|row| {
+        let mut columns = row.split('\t');
+        (columns.next().unwrap(), columns.next().unwrap().parse::<f32>().unwrap())
+    });
+    let (names, expected): (Vec<&str>, Vec<f32>) = rows.unzip();
+    assert!(names.len() >= 1_000);
+    assert_close(&names, &run(&binary, 1, &names, entry.model().unwrap()), &expected);
 }

@@ -16,11 +16,7 @@
 mod driver;
 mod program;
 
-use std::sync::Arc;
-
-use dnsvet_core::model::Model;
-
-use crate::backend::{Backend, BackendError, Cpu};
+use crate::backend::{Backend, BackendError};
 pub use driver::Cuda;
 use driver::Stream;
 pub use program::{Kernel, Packed, Program};
@@ -60,14 +56,10 @@ pub enum DeviceError {
 }
 
 impl Cuda {
-    /// The backends of a model, one for each stream; on the CPU for a network that has no kernel.
-    pub fn backends(&self, model: &Arc<Model>) -> Result<Vec<Box<dyn Backend>>, DeviceError> {
-        let Some(program) = Program::of(model) else {
-            tracing::warn!(model = model.id(), "no kernel for this network: scoring it on the cpu");
-            return Ok(vec![Box::new(Cpu::new(model))]);
-        };
+    /// The backends of a model, one for each stream.
+    pub fn backends(&self, program: &Program) -> Result<Vec<Box<dyn Backend>>, DeviceError> {
         let backend = |_| {
-            let stream = self.stream(&program, LAUNCH_NAMES, LAUNCH_BYTES)?;
+            let stream = self.stream(program, LAUNCH_NAMES, LAUNCH_BYTES)?;
             Ok(Box::new(OnGpu { device: self.label(), stream }) as Box<dyn Backend>)
         };
         (0..STREAMS).map(backend).collect()

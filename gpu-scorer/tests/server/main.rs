@@ -368,6 +368,35 @@ fn a_bad_registry_is_refused_and_the_models_in_force_stay() {
 }
 
 #[test]
+fn the_bundled_models_are_served_by_cpu_and_by_tract_with_the_same_scores() {
+    let name = "login-secure-account.example.top";
+    for model in ["large", "small", "seed"] {
+        let scores = ["cpu", "tract"].map(|device| {
+            let server = Server::bundled(&["--device", device, "--model", model, "--threads", "1"]);
+            let reply = server.post("/v1/score", &json!({ "names": [name] })).json();
+            assert_eq!(reply["device"], device);
+            reply["results"][0]["score"].as_f64().unwrap()
+        });
+        assert!((scores[0] - scores[1]).abs() < 1e-5, "{model}: {scores:?}");
+    }
+}
+
+#[test]
+fn the_bench_reports_every_ratio_or_why_there_is_none() {
+    let mut command = std::process::Command::new(process::binary());
+    let output = command.args(["bench", "--json", "--rounds", "1", "--names", "64"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for model in ["small", "large"] {
+        assert!(report["ratios"][format!("{model}_vs_tract")].as_f64().unwrap() > 0.0, "{report}");
+        let ratio = format!("{model}_vs_onnxruntime");
+        let why =
+            report["notes"].as_array().unwrap().iter().any(|note| note.as_str().unwrap().starts_with(&ratio));
+        assert!(report["ratios"][&ratio].as_f64().is_some_and(|ratio| ratio > 0.0) != why, "{report}");
+    }
+}
+
+#[test]
 fn cuda_without_a_driver_ends_with_the_reason() {
     let registry = tempfile::tempdir().unwrap();
     put(registry.path(), &table_model("large", 11));

@@ -7,16 +7,28 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use dnsvet_core::model::Model;
+use dnsvet_models::registry::{Artifact, Registry, hex};
 
 use crate::common::{seed_model, table_model};
 
-/// Writes a model where the registry looks for it, in one step.
+/// Puts a model into a registry, as an artifact without golden vectors; its graph is for hashing only.
 pub fn put(registry: &Path, model: &Model) {
-    let folder = registry.join(&model.spec().name);
-    std::fs::create_dir_all(&folder).unwrap();
-    let partial = folder.join("model.partial");
-    std::fs::write(&partial, model.encode()).unwrap();
-    std::fs::rename(partial, folder.join("model.dvm")).unwrap();
+    let onnx: &[u8] = b"never run here";
+    let dvm = model.encode();
+    let mut manifest = Registry::bundled().get("small").unwrap().manifest;
+    let spec = model.spec();
+    manifest.name = spec.name.clone();
+    manifest.id = model.id().to_owned();
+    manifest.tokenizer = model.tokenizer();
+    manifest.onnx_blake3 = hex(onnx);
+    manifest.dvm_blake3 = Some(hex(&dvm));
+    manifest.calibration = spec.calibration.into();
+    manifest.prior = spec.prior;
+    manifest.thresholds.allow_below = spec.thresholds.allow_below;
+    manifest.thresholds.block_above = spec.thresholds.block_above;
+    manifest.golden.clear();
+    let artifact = Artifact::new(manifest, onnx.into(), Some(dvm.into())).unwrap();
+    artifact.store(registry, "a model of the tests").unwrap();
 }
 
 /// The binary that Cargo built beside this test. Not `env!`: a variable with a hyphen in its name does not
@@ -39,9 +51,18 @@ impl Server {
         let registry = tempfile::tempdir().unwrap();
         put(registry.path(), &table_model("large", 11));
         put(registry.path(), &seed_model(5));
+        let folder = registry.path().to_str().unwrap().to_owned();
+        Self::spawn(&[&["--device", "cpu", "--registry", &folder], args].concat(), registry)
+    }
+
+    /// With the models that come with dnsvet.
+    pub fn bundled(args: &[&str]) -> Self {
+        Self::spawn(args, tempfile::tempdir().unwrap())
+    }
+
+    fn spawn(args: &[&str], registry: tempfile::TempDir) -> Self {
         let mut child = Command::new(binary())
-            .args(["serve", "--listen", "127.0.0.1:0", "--device", "cpu", "--registry"])
-            .arg(registry.path())
+            .args(["serve", "--listen", "127.0.0.1:0"])
             .args(args)
             .env("DNSVET_LOG", "warn")
             .stdout(Stdio::piped())

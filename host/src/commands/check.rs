@@ -133,7 +133,7 @@ fn open(given: Option<&Path>, data_dir: &Path) -> Result<Snapshot, CheckError> {
         Some(path) => Ok(lists::open_snapshot(path)?),
         None if kept.exists() => Ok(lists::open_snapshot(&kept)?),
         None => {
-            let small_model = dnsvet_models::Registry::bundled()
+            let small_model = dnsvet_models::registry::Registry::bundled()
                 .get("small")
                 .ok()
                 .and_then(|small| small.dvm.map(|dvm| dvm.into_owned()));
