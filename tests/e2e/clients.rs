@@ -72,7 +72,9 @@ fn curl_resolves_through_both_doors_and_not_a_blocked_name() {
         };
         let (_, text) = resolve(&allowed);
         assert!(text.contains(&ADDRESS.to_string()), "{port}: {text}");
+        // Which exit code curl gives for an NXDOMAIN over DoH differs between its releases.
         let (code, text) = resolve(&blocked);
-        assert_eq!(code, Some(6), "could not resolve, at {port}: {text}");
+        assert_ne!(code, Some(0), "{port}: {text}");
+        assert!(text.contains("Bad RCODE") && !text.contains(&ADDRESS.to_string()), "{port}: {text}");
     }
 }

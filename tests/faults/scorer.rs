@@ -124,6 +124,6 @@ fn names_pass_when_the_scorer_fails_and_the_failure_mode_is_allow() {
 fn names_do_not_pass_when_the_scorer_fails_and_the_failure_mode_is_deny() {
     let plan = Plan { group: "failure_mode = \"deny\"".into(), ..Plan::new("scorer-deny") };
     let mut rig = Rig::start(plan);
-    // SERVFAIL: nothing was decided on the name itself.
-    every_fault(&mut rig, 2);
+    // REFUSED, with an extended error that says that nothing was decided on the name itself.
+    every_fault(&mut rig, 5);
 }
