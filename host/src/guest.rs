@@ -382,7 +382,7 @@ fn settle(outcome: Outcome, ticket: Ticket) -> Decided {
 }
 
 /// Every question is one and the same HTTP request to the plugin, whatever door it came in by.
-fn request_headers<'a>(body_bytes: usize, buffer: &'a mut [u8; 20]) -> [(&'static str, &'a str); 6] {
+fn request_headers(body_bytes: usize, buffer: &mut [u8; 20]) -> [(&'static str, &str); 6] {
     [
         (":method", "POST"),
         (":path", "/dns-query"),

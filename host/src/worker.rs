@@ -79,11 +79,14 @@ pub struct Doors {
     pub forward: Option<TcpListener>,
 }
 
+/// A door that is open: its name and address.
+pub type OpenDoor = (&'static str, SocketAddr);
+
 /// Opens every worker's sockets, and tells where each door is: its name and address.
 pub fn open_doors(
     listen: &crate::config::Listen,
     workers: usize,
-) -> Result<(Vec<Doors>, Vec<(&'static str, SocketAddr)>), BindError> {
+) -> Result<(Vec<Doors>, Vec<OpenDoor>), BindError> {
     let mut doors: Vec<Doors> = (0..workers).map(|_| Doors::default()).collect();
     let mut open = Vec::new();
     if let Some(address) = listen.dns {

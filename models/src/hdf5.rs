@@ -238,7 +238,7 @@ mod tests {
             let mut broken = bytes.clone();
             for _ in 0..8 {
                 let at = random.below(broken.len().min(6_000));
-                broken[at] = random.next() as u8;
+                broken[at] = random.bits() as u8;
             }
             refused += usize::from(File::open(&broken).and_then(|file| file.dataset(path)).is_err());
         }

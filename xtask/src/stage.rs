@@ -38,11 +38,20 @@ impl Outcome {
 pub struct Stages {
     sum: Counts,
     failed: Vec<String>,
+    only: Vec<String>,
 }
 
 impl Stages {
+    /// Runs only the stages with these names; all if there are none.
+    pub fn only(names: &[String]) -> Self {
+        Self { only: names.to_vec(), ..Self::default() }
+    }
+
     /// Runs one stage. Its line appears at once and is completed when it ends.
     pub fn run(&mut self, name: &str, stage: impl FnOnce() -> Result<Outcome, Error>) {
+        if !self.only.is_empty() && !self.only.iter().any(|only| only == name) {
+            return;
+        }
         let start = Instant::now();
         let line = Line::start(name, start);
         let outcome = stage().unwrap_or_else(|error| Outcome::failed(error.to_string()));

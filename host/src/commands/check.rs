@@ -174,7 +174,7 @@ impl Checker {
 
     /// Decides `name` asked by `client` with type A. `None` if the filter recorded nothing.
     pub async fn check(&mut self, name: &Name, client: IpAddr) -> Option<Event> {
-        let wire = question(&name);
+        let wire = question(name);
         let ticket = Ticket(1);
         let mut host = Native::default();
         let mut outcome = self.filter.ask(&mut host, ticket, Asked { wire: &wire, client, door: "check" });

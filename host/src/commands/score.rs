@@ -115,21 +115,21 @@ fn parse(line: &str) -> Result<Option<String>, NameError> {
 
 /// Where scores come from.
 enum Source {
-    Model { model: Runner },
-    Cascade { small: Runner, large: Runner, brands: Brands },
-    Remote(ScorerClient),
+    Model { model: Box<Runner> },
+    Cascade { small: Box<Runner>, large: Box<Runner>, brands: Brands },
+    Remote(Box<ScorerClient>),
 }
 
 impl Source {
     fn open(args: &Args) -> Result<Self, ScoreError> {
         if let Some(url) = &args.scorer {
-            return Ok(Self::Remote(ScorerClient::new(url, args.model.clone())?));
+            return Ok(Self::Remote(Box::new(ScorerClient::new(url, args.model.clone())?)));
         }
         let registry = match &args.registry {
             Some(folder) => Registry::open(folder)?,
             None => Registry::bundled(),
         };
-        let runner = |name: &str| Runner::new(registry.get(name)?);
+        let runner = |name: &str| Runner::new(registry.get(name)?).map(Box::new);
         Ok(match &args.model {
             Some(name) => Self::Model { model: runner(name)? },
             None => {

@@ -24,7 +24,7 @@ const VOWELS: &[u8] = b"aeiouy";
 
 /// Arithmetic, constant seed: letters from a linear congruential generator (Numerical Recipes' constants).
 fn linear(random: &mut Random) -> String {
-    let mut state = random.next() as u32;
+    let mut state = random.bits() as u32;
     let mut step = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         state >> 16
@@ -46,7 +46,7 @@ fn dated(random: &mut Random) -> String {
                 *part ^= *part >> 17;
                 *part ^= *part << 5;
             }
-            char::from(b'a' + ((state[0] ^ state[1] ^ state[2] ^ random.next() as u32) % 25) as u8)
+            char::from(b'a' + ((state[0] ^ state[1] ^ state[2] ^ random.bits() as u32) % 25) as u8)
         })
         .collect();
     format!("{label}.{}", random.pick(&COMMON))
@@ -54,7 +54,7 @@ fn dated(random: &mut Random) -> String {
 
 /// Hash: the first hex digits of a digest of date and counter.
 fn hexadecimal(random: &mut Random) -> String {
-    let digits = format!("{:016x}{:016x}", mix(random.next()), mix(random.next()));
+    let digits = format!("{:016x}{:016x}", mix(random.bits()), mix(random.bits()));
     let length = [8, 12, 16, 20, 32][random.below(5)];
     format!("{}.{}", &digits[..length], random.pick(&COMMON))
 }
