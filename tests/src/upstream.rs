@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use xtask::child::Child;
 use xtask::error::Error;
+use xtask::line::free_port;
 use xtask::shell;
 
 /// The address of every name.
@@ -30,7 +31,7 @@ impl Upstream {
         let file = Error::file(folder);
         fs::create_dir_all(folder).map_err(file)?;
         let (config, log) = (folder.join("unbound.conf"), folder.join("unbound.log"));
-        let port = free_port();
+        let port = free_port()?;
         let address = ADDRESS;
         let text = format!(
             "server:
@@ -85,16 +86,5 @@ remote-control:
             }
         }
         counts
-    }
-}
-
-fn free_port() -> u16 {
-    loop {
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
-        if let Ok(address) = udp
-            && TcpListener::bind(address).is_ok()
-        {
-            return address.port();
-        }
     }
 }

@@ -7,8 +7,11 @@
 //! ```
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use crate::child::Child;
@@ -49,28 +52,16 @@ impl Ports {
         envoy_admin: 9901,
     };
 
-    /// Ports that were free a moment ago.
+    /// Ports that were free a moment ago, and that the system gives to nobody else of its own accord.
     pub fn free() -> Result<Ports, Error> {
-        // All are held until the last is found, so that none comes twice.
-        let mut held = Vec::new();
-        let mut next = || -> Result<u16, Error> {
-            loop {
-                let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(port_error)?;
-                let port = udp.local_addr().map_err(port_error)?.port();
-                if let Ok(tcp) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-                    held.push((udp, tcp));
-                    return Ok(port);
-                }
-            }
-        };
         Ok(Ports {
-            dns: next()?,
-            doh: next()?,
-            forward: next()?,
-            api: next()?,
-            scorer: next()?,
-            envoy: next()?,
-            envoy_admin: next()?,
+            dns: free_port()?,
+            doh: free_port()?,
+            forward: free_port()?,
+            api: free_port()?,
+            scorer: free_port()?,
+            envoy: free_port()?,
+            envoy_admin: free_port()?,
         })
     }
 
@@ -85,16 +76,36 @@ impl Ports {
             (self.envoy, "DoH of Envoy"),
             (self.envoy_admin, "Envoy's statistics"),
         ];
-        let free = |port| {
-            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
-                && UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
-        };
-        all.into_iter().filter(|(port, _)| !free(*port)).collect()
+        all.into_iter().filter(|(port, _)| !is_free(*port)).collect()
     }
 }
 
-fn port_error(source: std::io::Error) -> Error {
-    Error::Start { program: "a listener on loopback".into(), source }
+/// Ports that tests listen on: below those that Linux gives to outgoing connections (from 32,768), so that
+/// none is taken between being found free and being listened on.
+const TEST_PORTS: Range<u16> = 20_000..32_000;
+
+/// A port on loopback, UDP and TCP, that nobody listens on; another one at each call.
+pub fn free_port() -> Result<u16, Error> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Each process begins somewhere else, so that two at once seldom try the same.
+    static FIRST: LazyLock<u16> = LazyLock::new(|| (std::process::id() % 1_200) as u16 * 10);
+    for _ in TEST_PORTS {
+        let step = FIRST.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = TEST_PORTS.start + step % (TEST_PORTS.end - TEST_PORTS.start);
+        if is_free(port) {
+            return Ok(port);
+        }
+    }
+    let (first, last) = (TEST_PORTS.start, TEST_PORTS.end - 1);
+    Err(Error::Missing {
+        what: format!("no port from {first} to {last} is free on loopback"),
+        remedy: "stop what listens there".into(),
+    })
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+        && UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
 /// How to start it.
