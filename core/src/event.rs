@@ -66,6 +66,8 @@ pub struct Spool {
     dropped: u64,
     /// Sequence number of the last event of the batch in flight.
     in_flight: Option<u64>,
+    /// The most events of the next batch; less than usual after one was refused.
+    most: usize,
 }
 
 impl Spool {
@@ -77,7 +79,8 @@ impl Spool {
     /// An empty spool that keeps `capacity` events at most.
     pub fn new(source: String, capacity: usize) -> Self {
         let capacity = capacity.max(1);
-        Self { source, next_seq: 1, waiting: VecDeque::new(), capacity, dropped: 0, in_flight: None }
+        let (waiting, most) = (VecDeque::new(), Self::BATCH_EVENTS);
+        Self { source, next_seq: 1, waiting, capacity, dropped: 0, in_flight: None, most }
     }
 
     /// Who is sending.
@@ -124,13 +127,13 @@ impl Spool {
         self.waiting.pop_front()
     }
 
-    /// The next batch, at most `max` events, unless one is in flight or nothing waits. The events stay until
-    /// [`Spool::acknowledge`].
-    pub fn batch(&mut self, max: usize) -> Option<Batch> {
+    /// The next batch, at most [`Spool::BATCH_EVENTS`], unless one is in flight or nothing waits. The events stay
+    /// until [`Spool::acknowledge`].
+    pub fn batch(&mut self) -> Option<Batch> {
         if self.in_flight.is_some() || self.waiting.is_empty() {
             return None;
         }
-        let events: Vec<Event> = self.waiting.iter().take(max).cloned().collect();
+        let events: Vec<Event> = self.waiting.iter().take(self.most).cloned().collect();
         self.in_flight = events.last().map(|event| event.seq);
         Some(Batch { source: self.source.clone(), dropped: self.dropped, events })
     }
@@ -138,6 +141,7 @@ impl Spool {
     /// The batch in flight was stored: its events go. Returns how many.
     pub fn acknowledge(&mut self) -> u64 {
         let Some(last) = self.in_flight.take() else { return 0 };
+        self.most = (self.most * 2).min(Self::BATCH_EVENTS);
         let before = self.waiting.len();
         while self.waiting.front().is_some_and(|event| event.seq <= last) {
             self.waiting.pop_front();
@@ -148,6 +152,21 @@ impl Spool {
     /// The batch in flight was not stored: it will be offered again.
     pub fn retry(&mut self) {
         self.in_flight = None;
+    }
+
+    /// The control plane can't take the batch in flight, however often it is offered. Smaller ones are offered
+    /// from now on, until the event that it can't take stands alone; then that one is dropped and counted, so
+    /// that the others are not kept behind it. Returns how many were dropped: 0 or 1.
+    pub fn refused(&mut self) -> u64 {
+        let Some(last) = self.in_flight.take() else { return 0 };
+        let count = self.waiting.iter().take_while(|event| event.seq <= last).count();
+        if count > 1 {
+            self.most = count / 2;
+            return 0;
+        }
+        self.waiting.pop_front();
+        self.dropped += count as u64;
+        count as u64
     }
 }
 
@@ -187,13 +206,35 @@ mod tests {
         for i in 0..5 {
             spool.push(event(&format!("{i}.example")));
         }
-        let first = spool.batch(3).unwrap();
-        assert_eq!(first.events.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2, 3]);
-        assert!(spool.batch(3).is_none(), "one batch in flight");
+        let first = spool.batch().unwrap();
+        assert_eq!(first.events.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        assert!(spool.batch().is_none(), "one batch in flight");
+        spool.push(event("5.example"));
         spool.retry();
-        assert_eq!(spool.batch(3).unwrap(), first, "offered again, same numbers");
-        assert_eq!(spool.acknowledge(), 3);
-        assert_eq!(spool.batch(3).unwrap().events.len(), 2);
+        assert_eq!(spool.batch().unwrap().events[..5], first.events, "offered again, same numbers");
+        assert_eq!(spool.acknowledge(), 6);
+        assert!(spool.batch().is_none());
+    }
+
+    #[test]
+    fn an_event_that_is_never_taken_is_dropped_alone_and_the_others_arrive() {
+        let mut spool = Spool::new("n/1/2".into(), 5_000);
+        for i in 0..2_500 {
+            spool.push(event(&format!("{i}.example")));
+        }
+        let bad = |event: &Event| [1, 700, 701, 2_500].contains(&event.seq);
+        let (mut arrived, mut offers) = (Vec::new(), 0);
+        while let Some(batch) = spool.batch() {
+            offers += 1;
+            if batch.events.iter().any(bad) {
+                spool.refused();
+            } else {
+                arrived.extend(batch.events.iter().map(|event| event.seq));
+                spool.acknowledge();
+            }
+        }
+        assert_eq!((arrived.len(), spool.dropped()), (2_496, 4));
+        assert!(arrived.is_sorted() && offers < 100, "{offers} offers");
     }
 
     #[test]
@@ -201,7 +242,7 @@ mod tests {
         let mut spool = Spool::new("n/1/2".into(), 2);
         let dropped: u64 = (0..5).map(|i| spool.push(event(&format!("{i}.example")))).sum();
         assert_eq!((dropped, spool.dropped(), spool.len()), (3, 3, 2));
-        assert_eq!(spool.batch(9).unwrap().events[0].seq, 4);
+        assert_eq!(spool.batch().unwrap().events[0].seq, 4);
     }
 
     #[test]
@@ -210,9 +251,9 @@ mod tests {
         for i in 0..3 {
             spool.push(event(&format!("{i}.example")));
         }
-        spool.batch(2).unwrap();
+        spool.batch().unwrap();
         spool.push(event("late.example"));
-        assert_eq!(spool.acknowledge(), 1, "event 1 was dropped for the late one, event 2 was sent");
-        assert_eq!(spool.len(), 2);
+        assert_eq!(spool.acknowledge(), 2, "event 1 was dropped for the late one, events 2 and 3 were sent");
+        assert_eq!(spool.len(), 1);
     }
 }

@@ -68,7 +68,7 @@ documented! {
         pub retention: Retention,
         /// Public client addresses in the store: `truncate` (to /24 and /56) or `plain`. Private ones are kept whole.
         pub client_addresses: ClientAddresses,
-        /// The plugin's `.wasm`; empty: beside the binary, then the embedded one.
+        /// The plugin's `.wasm`; empty: `dnsvet.wasm` beside the binary.
         pub plugin: PathBuf,
         /// Worker threads, each with its own plugin instance; 0: one a core.
         pub workers: usize,

@@ -231,6 +231,12 @@ impl Filter {
         self.verdicts.clear();
     }
 
+    /// Forgets what clients did so far: names counted under registrable domains, callouts spent.
+    pub fn forget_clients(&mut self) {
+        self.tunnel = TunnelSketch::new(self.secret);
+        self.budgets = Budgets::new(&self.policy, self.secret);
+    }
+
     /// Decides a question, or starts to.
     pub fn ask(&mut self, host: &mut dyn Host, ticket: Ticket, asked: Asked<'_>) -> Outcome {
         let time_us = host.now_us();
@@ -564,7 +570,7 @@ impl Filter {
         if self.config.control_cluster.is_empty() || self.events_callout.is_some() {
             return;
         }
-        let Some(batch) = self.spool.batch(Spool::BATCH_EVENTS) else { return };
+        let Some(batch) = self.spool.batch() else { return };
         let callout = Callout {
             peer: Peer::Control,
             method: "POST",
@@ -583,6 +589,16 @@ impl Filter {
     }
 
     fn on_events_stored(&mut self, host: &mut dyn Host, reply: &Reply) {
+        // It says that it can't take this batch, not that it can't take one now.
+        if matches!(reply.status, 400 | 413 | 415 | 422) {
+            let dropped = self.spool.refused();
+            if dropped > 0 {
+                host.count(Counter::EventsDropped, dropped);
+                let said: String = String::from_utf8_lossy(&reply.body).chars().take(300).collect();
+                host.log(Level::Error, &format!("control plane refused an event, it is dropped: {said}"));
+            }
+            return self.send_events(host);
+        }
         if !(200..300).contains(&reply.status) {
             self.spool.retry();
             host.log(

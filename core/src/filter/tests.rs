@@ -1,5 +1,7 @@
 //! Each step of the cascade is alive: for each there is a question whose answer changes when the step is taken
-//! out. Models here are real artifacts where a score matters, and the scorer is a script.
+//! out. Here the steps of lists and people, and what is common to all; those that guess are in [`models`].
+
+mod models;
 
 use super::*;
 use crate::host::Scripted;
@@ -248,4 +250,33 @@ fn deny_refuses_and_says_so() {
     let host = &mut Scripted::default();
     let outcome = filter.ask(host, Ticket(1), Asked { wire: &wire, client: CLIENT, door: "udp" });
     assert!(matches!(outcome, Outcome::Answer(a) if a.wire[3] & 15 == 5), "REFUSED");
+}
+
+#[test]
+fn events_that_were_not_taken_are_offered_again_and_one_that_never_will_be_is_dropped_and_counted() {
+    let mut filter = Filter::new(br#"{"control_cluster": "control"}"#, "test/1/1".into()).unwrap();
+    let host = &mut Scripted::default();
+    for (ticket, text) in [(1, "a.example"), (2, "b.example"), (3, "c.example")] {
+        let wire = question(text, rtype::A);
+        filter.ask(host, Ticket(ticket), Asked { wire: &wire, client: CLIENT, door: "udp" });
+        filter.end(host, Ticket(ticket));
+    }
+    filter.tick(host);
+    let answer = |filter: &mut Filter, host: &mut Scripted, status| {
+        let offered = host.callouts.iter().rposition(|callout| callout.path == "/v1/events").unwrap();
+        let batch: crate::event::Batch = serde_json::from_slice(&host.callouts[offered].body).unwrap();
+        let reply = Reply { status, ..Reply::nothing() };
+        filter.on_reply(host, CalloutId(offered as u32), &reply);
+        batch.events.iter().map(|event| event.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(answer(&mut filter, host, 503), [1, 2, 3], "later");
+    filter.tick(host);
+    assert_eq!(answer(&mut filter, host, 401), [1, 2, 3], "a token that an operator will mend");
+    filter.tick(host);
+    assert_eq!(answer(&mut filter, host, 400), [1, 2, 3], "never: at once again, but fewer");
+    assert_eq!(answer(&mut filter, host, 400), [1], "this one alone: dropped");
+    assert_eq!(answer(&mut filter, host, 204), [2]);
+    assert_eq!(answer(&mut filter, host, 204), [3]);
+    assert_eq!(host.counters.get(&Counter::EventsDropped), Some(&1));
+    assert_eq!(host.counters.get(&Counter::EventsSent), Some(&2));
 }

@@ -1,4 +1,8 @@
 //! Policy: what a snapshot says beside names. Today one group; a client's group is chosen here.
+//!
+//! A key that this version does not know is passed over, so that a newer control plane can serve older filters;
+//! what an older filter must not ignore comes in a required section of the snapshot. Where a person writes the
+//! policy, in `dnsvet.toml`, an unknown key is refused by the reader of that file.
 
 pub mod bucket;
 pub mod budget;
@@ -36,7 +40,7 @@ pub enum FailureMode {
 
 /// The policy section of a snapshot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct Policy {
     /// Groups; the one with the longest prefix that holds the client wins, else the first.
     pub groups: Vec<Group>,
@@ -67,7 +71,7 @@ impl Default for Policy {
 
 /// A set of clients with one policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct Group {
     /// Its name in events.
     pub name: String,
@@ -126,7 +130,6 @@ impl Default for Group {
 
 /// A name unblocked until a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Unblock {
     /// The name; all below it too.
     pub name: String,
@@ -136,7 +139,6 @@ pub struct Unblock {
 
 /// A daily window in UTC in which a rule blocks a name and all below it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Schedule {
     /// The name; all below it too.
     pub name: String,
@@ -182,6 +184,15 @@ mod tests {
                 && schedule(1_380, 60).holds(59)
                 && !schedule(1_380, 60).holds(60)
         );
+    }
+
+    #[test]
+    fn a_key_of_a_newer_version_is_passed_over() {
+        let text = r#"{"prior": 0.02, "newer": 1, "groups": [{"name": "a", "newer": [], "schedules":
+            [{"name": "b.example", "from_minute": 1, "to_minute": 2, "newer": {}}]}]}"#;
+        let policy: Policy = serde_json::from_str(text).unwrap();
+        assert_eq!((policy.prior, policy.groups[0].name.as_str()), (0.02, "a"));
+        assert_eq!(policy.groups[0].schedules[0].to_minute, 2);
     }
 
     #[test]

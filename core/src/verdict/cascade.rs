@@ -140,6 +140,8 @@ pub struct Case {
     model: Option<String>,
     /// Time, client or load had a part in it, so the verdict is not for the cache.
     passing: bool,
+    /// The group's mode has the last word.
+    wrapped: bool,
 }
 
 type Flow = ControlFlow<Ruling>;
@@ -147,7 +149,8 @@ type Flow = ControlFlow<Ruling>;
 impl Case {
     /// A new case: `name` asked with type `qtype` by `client`.
     pub fn new(name: Name, qtype: u16, client: IpAddr, world: &World<'_>) -> Self {
-        let group = world.policy.group_of(client).cloned().unwrap_or_default();
+        let group = world.policy.group_of(client).filter(|_| world.runs(Step::Group)).cloned();
+        let group = group.unwrap_or_default();
         let snapshot = world.snapshot.map(|s| s.id().to_owned()).unwrap_or_default();
         let mut case = Self {
             name,
@@ -158,6 +161,7 @@ impl Case {
             score: None,
             model: None,
             passing: false,
+            wrapped: world.runs(Step::Mode),
         };
         let said = Self::question_line(&case.name, qtype);
         case.say(Step::Decode, said);
@@ -444,9 +448,10 @@ impl Case {
         self.score = Some(p);
         self.line(Step::Scorer, format!("{model}: {class}"), Some(p));
         self.model = Some(model);
+        let any = !world.runs(Step::Confidence);
         match class {
-            "malicious" if p >= LEAST_BLOCKING_P => self.block_unless_popular(world, Reason::Model),
-            "benign" if 1.0 - p >= LEAST_CONFIDENCE => self.pass(Some(Reason::Model)),
+            "malicious" if any || p >= LEAST_BLOCKING_P => self.block_unless_popular(world, Reason::Model),
+            "benign" if any || 1.0 - p >= LEAST_CONFIDENCE => self.pass(Some(Reason::Model)),
             _ => self.unsettled(),
         }
     }
@@ -503,6 +508,7 @@ impl Case {
             last.decided = true;
         }
         let mode = match ruling.wrap {
+            _ if !self.wrapped => Mode::Enforce,
             Wrap::None => Mode::Enforce,
             Wrap::Lists => self.group.lists,
             Wrap::Models => self.group.models,

@@ -172,8 +172,10 @@ impl Checker {
         Ok(Self { filter, scorer, client })
     }
 
-    /// Decides `name` asked by `client` with type A. `None` if the filter recorded nothing.
+    /// Decides `name` asked by `client` with type A, as if it were the client's first question: names that were
+    /// checked before make no tunnel of this one. `None` if the filter recorded nothing.
     pub async fn check(&mut self, name: &Name, client: IpAddr) -> Option<Event> {
+        self.filter.forget_clients();
         let wire = question(name);
         let ticket = Ticket(1);
         let mut host = Native::default();

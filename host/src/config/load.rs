@@ -241,7 +241,12 @@ fn from_text(key: &Key, text: &str, place: &Place) -> Result<Value, ConfigError>
             Ok(Value::Array(parts.map(|part| Value::String(part.to_owned())).collect()))
         }
         Kind::Tables => {
-            let table: Table = format!("value = {text}").parse().map_err(|_| bad(format!("`{text}`")))?;
+            let document = format!("value = {text}");
+            let spanned = DeTable::parse(&document).map_err(|_| bad(format!("`{text}`")))?;
+            if let Some(groups) = spanned.get_ref().get("value") {
+                check_groups(groups.get_ref(), &|_| place.clone())?;
+            }
+            let table: Table = document.parse().map_err(|_| bad(format!("`{text}`")))?;
             table.get("value").cloned().ok_or_else(|| bad("empty".into()))
         }
     }
@@ -405,6 +410,11 @@ mod tests {
         ] {
             assert_eq!(load(text, &[], &[]).unwrap_err(), message);
         }
+        let message = load("", &[("DNSVET_GROUPS", "[{ name = \"a\", clint = [] }]")], &[]).unwrap_err();
+        assert_eq!(
+            message,
+            "environment variable DNSVET_GROUPS: unknown key `groups.clint`; did you mean `clients`?"
+        );
         let message = load("", &[("DNSVET_LISTEN_DNS", "")], &[]).unwrap_err();
         assert!(message.ends_with("did you mean `DNSVET_LISTEN__DNS`?"), "{message}");
     }
