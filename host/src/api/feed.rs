@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dnsvet_core::event::{Batch, Event};
 use dnsvet_core::name::Name;
+use dnsvet_core::snapshot::{Unsatisfiable, etag_matches, serve_range};
 
 use super::auth::Filter;
 use super::{Api, MAX_BODY_BYTES, Problem};
@@ -26,25 +27,22 @@ pub async fn snapshot(State(api): State<Api>, _: Filter, headers: HeaderMap) -> 
     };
     let etag = format!("\"{}\"", published.id);
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let names = |field: &str| {
-        field.split(',').any(|tag| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == etag)
-    };
-    let mut response = if text(header::IF_NONE_MATCH).is_some_and(names) {
+    let mut response = if etag_matches(text(header::IF_NONE_MATCH), &published.id) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let total = published.bytes.len();
         // A range of another version would be bytes of nothing: If-Range turns it into the whole.
         let range = text(header::RANGE).filter(|_| text(header::IF_RANGE).is_none_or(|tag| tag == etag));
-        match range.map(|range| one_range(range, total)) {
-            None | Some(Wanted::Whole) => Body::from(published.bytes.clone()).into_response(),
-            Some(Wanted::Part(first, last)) => {
-                let part = published.bytes.slice(first..=last);
-                let content = format!("bytes {first}-{last}/{total}");
+        match serve_range(total as u64, range) {
+            Ok(None) => Body::from(published.bytes.clone()).into_response(),
+            Ok(Some(part)) => {
+                let content = format!("bytes {}-{}/{total}", part.start, part.end - 1);
+                let part = published.bytes.slice(part.start as usize..part.end as usize);
                 (StatusCode::PARTIAL_CONTENT, [(header::CONTENT_RANGE, content)], Body::from(part))
                     .into_response()
             }
-            Some(Wanted::Nothing) => {
-                let content = format!("bytes */{total}");
+            Err(Unsatisfiable { len }) => {
+                let content = format!("bytes */{len}");
                 (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, content)]).into_response()
             }
         }
@@ -57,29 +55,6 @@ pub async fn snapshot(State(api): State<Api>, _: Filter, headers: HeaderMap) -> 
         fields.insert(header::ETAG, etag);
     }
     Ok(response)
-}
-
-enum Wanted {
-    Whole,
-    Part(usize, usize),
-    Nothing,
-}
-
-/// One `bytes=` range, inclusive (RFC 9110 section 14); several, or another unit, are the whole.
-fn one_range(range: &str, total: usize) -> Wanted {
-    let Some((first, last)) = range.trim().strip_prefix("bytes=").and_then(|range| range.split_once('-'))
-    else {
-        return Wanted::Whole;
-    };
-    let (first, last) = (first.trim(), last.trim());
-    let (first, last) = match (first.parse::<usize>(), last.parse::<usize>()) {
-        (Ok(first), Ok(last)) if first <= last => (first, last.min(total.saturating_sub(1))),
-        (Ok(first), Err(_)) if last.is_empty() => (first, total.saturating_sub(1)),
-        (Err(_), Ok(0)) if first.is_empty() => return Wanted::Nothing,
-        (Err(_), Ok(count)) if first.is_empty() => (total.saturating_sub(count), total.saturating_sub(1)),
-        _ => return Wanted::Whole,
-    };
-    if first >= total { Wanted::Nothing } else { Wanted::Part(first, last) }
 }
 
 /// `POST /v1/events`: 204 once the batch is committed.
@@ -145,29 +120,4 @@ fn check_event(event: &Event) -> Result<(), String> {
         return Err("seq: from 1; time_ms and took_us: below 2^52".into());
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_follow_rfc_9110() {
-        let part = |range, total| match one_range(range, total) {
-            Wanted::Part(first, last) => Some((first, last)),
-            Wanted::Nothing => Some((9999, 9999)),
-            Wanted::Whole => None,
-        };
-        assert_eq!(part("bytes=0-9", 100), Some((0, 9)));
-        assert_eq!(part("bytes=90-200", 100), Some((90, 99)));
-        assert_eq!(part("bytes=90-", 100), Some((90, 99)));
-        assert_eq!(part("bytes=-5", 100), Some((95, 99)));
-        assert_eq!(part("bytes=-500", 100), Some((0, 99)));
-        assert_eq!(part("bytes=100-", 100), Some((9999, 9999)));
-        assert_eq!(part("bytes=-0", 100), Some((9999, 9999)));
-        assert_eq!(part("bytes=9-1", 100), None);
-        assert_eq!(part("bytes=0-1,5-6", 100), None);
-        assert_eq!(part("lines=0-1", 100), None);
-        assert_eq!(part("bytes=0-", 0), Some((9999, 9999)));
-    }
 }
