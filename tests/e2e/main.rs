@@ -2,6 +2,7 @@
 
 mod alone;
 mod clients;
+mod dashboard;
 mod events;
 mod line;
 mod list;

@@ -10,6 +10,8 @@
 
 pub mod api;
 pub mod client;
+pub mod false_server;
 pub mod names;
 pub mod rig;
+pub mod scorer;
 pub mod upstream;

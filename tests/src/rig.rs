@@ -115,7 +115,12 @@ impl Rig {
         Ok(())
     }
 
-    /// The configuration that `serve` was started with.
+    /// The first user's password.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// Where `serve` keeps its data.
     pub fn data_dir(&self) -> PathBuf {
         self.options.data_dir()
     }

@@ -3,10 +3,11 @@
 //! ```text
 //! build ─► wasm (toolchain, plugin)          system: what Debian, PyPI and npm have to bring
 //! test  ─► stage: one line each ─► layering, docs, cargo test (parsed by libtest)
+//! bench ─► cargo bench of what it needs built
 //! kernels ─► CUDA sources to PTX, without a GPU
 //! ```
 
-pub mod browser;
+pub mod bench;
 pub mod build;
 pub mod child;
 pub mod docs;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{build, kernels, test, up};
+use xtask::{bench, build, kernels, test, up};
 
 /// Build, run and test dnsvet.
 #[derive(Parser)]
@@ -15,6 +15,8 @@ struct Cli {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// Measure what dnsvet costs.
+    Bench(bench::Args),
     /// Build the binaries and the plugin.
     Build(build::Args),
     /// Compile the CUDA kernels to the PTX that is kept.
@@ -27,6 +29,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Build(args) => build::run(&args).map(|_| ExitCode::SUCCESS),
         Command::Kernels(args) => kernels::run(&args),
         Command::Test(args) => test::run(&args),

@@ -62,6 +62,11 @@ pub fn ensure_node() -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks the types of the dashboard's sources.
+pub fn check_types() -> Result<(), Error> {
+    npm(&workspace::root().join("host/ui"), "svelte-check", &["run", "check"]).map(drop)
+}
+
 /// Runs npm in the dashboard's folder.
 pub fn npm(folder: &Path, log: &str, arguments: &[&str]) -> Result<String, Error> {
     let mut command = with_node("npm");

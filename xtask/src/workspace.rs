@@ -16,6 +16,14 @@ pub fn target() -> PathBuf {
     }
 }
 
+/// Data that is no part of the repository; tests that need it are skipped where it is not.
+pub fn test_data() -> PathBuf {
+    match std::env::var_os("TEST_DATA") {
+        Some(folder) => root().join(folder),
+        None => root().join("../shared/data"),
+    }
+}
+
 /// A binary of this workspace, by Cargo profile.
 pub fn binary(name: &str, release: bool) -> PathBuf {
     target().join(if release { "release" } else { "debug" }).join(name)
@@ -23,10 +31,15 @@ pub fn binary(name: &str, release: bool) -> PathBuf {
 
 /// The built plugin.
 pub fn plugin() -> PathBuf {
-    target().join("plugin/dnsvet.wasm")
+    plugins().join("dnsvet.wasm")
 }
 
 /// The plugin that passes everything, for tests.
 pub fn allow_all_plugin() -> PathBuf {
-    target().join("plugin/allow-all.wasm")
+    plugins().join("allow-all.wasm")
+}
+
+/// Where built plugins lie.
+pub fn plugins() -> PathBuf {
+    target().join("plugin")
 }

@@ -1,18 +1,19 @@
 // Drives the dashboard in a real browser against a running dnsvet: logs in, sees a query, opens its trace,
-// vets a name, takes it back, and looks at both themes. Exit code 0 if all of it worked.
+// vets names, takes a decision back, and looks at both themes. Exit code 0 if all of it worked.
 //
-//   node e2e/smoke.mjs URL USER PASSWORD FOLDER [NAME]
+//   node e2e/smoke.mjs URL USER PASSWORD FOLDER NAME
 //
-// NAME is a name that was asked before; without it any query will do. Screenshots go to FOLDER.
+// NAME was asked before and allowed. It is vetted malicious and stays so; `decided at MS` says when the button
+// was pressed, milliseconds since 1970. Screenshots go to FOLDER.
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-const [url, user, password, folder, name = ""] = process.argv.slice(2);
-if (!folder) {
-  console.error("usage: node e2e/smoke.mjs URL USER PASSWORD FOLDER [NAME]");
+const [url, user, password, folder, name] = process.argv.slice(2);
+if (!name) {
+  console.error("usage: node e2e/smoke.mjs URL USER PASSWORD FOLDER NAME");
   process.exit(2);
 }
 mkdirSync(folder, { recursive: true });
@@ -60,7 +61,7 @@ try {
   await page.locator(".live", { hasText: "live" }).waitFor();
   await shot("queries");
   await page.getByLabel("Part of a name").fill(name);
-  const row = page.locator("a.row", { hasText: name.split(".").slice(-2).join(".") }).first();
+  const row = page.locator("a.row", { hasText: name }).first();
   await row.click();
   const trace = page.getByRole("article", { name: "Query" });
   await trace.waitFor();
@@ -70,18 +71,22 @@ try {
   await page.getByLabel("Part of a name").fill("no-such-name-anywhere");
   await page.getByText("No query matches").waitFor();
 
-  const decided = "e2e-decided.example";
+  const taken_back = "e2e-taken-back.example";
   await page.goto(`${url}/vetting`);
   await page.getByRole("heading", { name: "Vetting" }).waitFor();
   await page.waitForTimeout(400);
   await shot("vetting");
-  await page.getByLabel("Name", { exact: true }).fill(decided);
-  await page.getByRole("button", { name: "Malicious" }).first().click();
-  await page.getByText("in force after").waitFor();
-  await page.locator(".row.done", { hasText: decided }).waitFor();
+  for (const decided of [name, taken_back]) {
+    await page.getByLabel("Name", { exact: true }).fill(decided);
+    const pressed = Date.now();
+    await page.getByRole("button", { name: "Malicious" }).first().click();
+    await page.locator(".row.done", { hasText: decided }).waitFor();
+    await page.getByText("in force after").first().waitFor();
+    if (decided === name) console.log(`decided at ${pressed}`);
+  }
   await shot("decided");
-  await page.locator(".row.done", { hasText: decided }).getByRole("button", { name: "Undo" }).click();
-  await page.locator(".row.done", { hasText: decided }).waitFor({ state: "detached" });
+  await page.locator(".row.done", { hasText: taken_back }).getByRole("button", { name: "Undo" }).click();
+  await page.locator(".row.done", { hasText: taken_back }).waitFor({ state: "detached" });
 
   await page.getByRole("button", { name: "Dark" }).click();
   await page.getByLabel("Name", { exact: true }).fill("");

@@ -13,7 +13,7 @@ fn plugin(name: &str) -> Option<Vm> {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     let path = root.join(target).join("plugin").join(name);
     let Ok(wasm) = std::fs::read(&path) else {
-        println!("skipped: no {}, `cargo xtask build --plugin` makes it", path.display());
+        println!("skipped: no {}, `cargo xtask build` makes it", path.display());
         return None;
     };
     let runtime = Runtime::load(&wasm, None, Limits { instances: 2, ..Limits::default() }).unwrap();

@@ -1,0 +1,206 @@
+//! Bad files: each is refused with its place and what to do, and the last good state stays in force.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use dnsvet_tests::client::Door;
+use dnsvet_tests::false_server::FalseServer;
+use dnsvet_tests::names::Draw;
+use dnsvet_tests::rig::{Plan, Rig, eventually};
+use xtask::line::{Options, Ports};
+use xtask::workspace;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const REFUSED: &str = "dnsvet_filter_snapshots_refused_total";
+
+/// Runs a binary of the workspace to its end.
+fn run(binary: &str, arguments: &[&str], input: &str) -> Output {
+    let mut command = Command::new(workspace::binary(binary, false));
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary is built");
+    // A program that refuses its arguments does not read its input.
+    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
+    child.wait_with_output().expect("it ends")
+}
+
+/// It fails with 1, and says each of these on standard error.
+fn fails_saying(output: &Output, said: &[&str]) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for part in said {
+        assert!(text.contains(part), "no {part:?} in:\n{text}");
+    }
+}
+
+/// Waits until `serve` has printed each of these.
+fn logs(rig: &Rig, said: &[&str]) {
+    let printed = || rig.serve.as_ref().map(|serve| serve.printed()).unwrap_or_default();
+    let found = eventually(PATIENCE, || said.iter().all(|part| printed().contains(part)));
+    assert!(found.is_some(), "not all of {said:?} in:\n{}", printed());
+}
+
+fn reload(rig: &Rig) {
+    let serve = rig.serve.as_ref().expect("it runs");
+    serve.signal("HUP").unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn still_blocks(rig: &Rig, blocked: &[String], doors: &[Door]) {
+    let client = rig.client();
+    for door in doors {
+        for (name, reply) in blocked.iter().zip(client.ask_all(*door, blocked)) {
+            assert_eq!(reply.rcode(), Some(3), "{door:?} {name}: {reply:?}");
+        }
+    }
+}
+
+fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).expect("the file is there");
+    change(&mut bytes);
+    fs::write(path, bytes).expect("the file can be written");
+}
+
+#[test]
+fn a_bad_configuration_or_list_is_refused_at_reload_and_the_last_good_one_stays() {
+    let mut draw = Draw::new("bad files");
+    let blocked: Vec<String> = (0..20).map(|_| draw.domain()).collect();
+    let rig = Rig::start(Plan { blocked: blocked.clone(), envoy: false, ..Plan::new("refused") });
+    let config = rig.options.folder.join("dnsvet.toml");
+    let list = rig.options.folder.join("blocked.txt");
+    let good_config = fs::read(&config).expect("the configuration");
+
+    change(&config, |text| text.splice(..0, *b"\nupstream = []\n").for_each(drop));
+    reload(&rig);
+    logs(&rig, &["reload refused", "dnsvet.toml:2: unknown key `upstream`; did you mean `upstreams`?"]);
+    still_blocks(&rig, &blocked, &[Door::Udp]);
+    fs::write(&config, good_config).expect("the configuration");
+
+    // A line that is no rule is passed over and named; the list's other lines hold.
+    let more = draw.plain_domain();
+    change(&list, |text| text.extend(format!("not a name at all\n{more}\n").into_bytes()));
+    reload(&rig);
+    logs(&rig, &["lines of a list were skipped", "blocked.txt:21: \\\"not a name at all\\\""]);
+    assert!(eventually(PATIENCE, || rig.client().ask(Door::Udp, &more).rcode() == Some(3)).is_some());
+    still_blocks(&rig, &blocked, &[Door::Udp]);
+
+    // A list without one rule is some other file.
+    fs::write(&list, "<html>\n<body>504 Gateway Time-out</body>\n").expect("the list");
+    reload(&rig);
+    logs(&rig, &["none of its 2 lines is a plain rule", "the last good snapshot stays in force"]);
+    still_blocks(&rig, &blocked, &[Door::Udp]);
+    fs::remove_file(&list).expect("the list");
+    reload(&rig);
+    logs(&rig, &["blocked.txt: No such file or directory", "correct its path or its rights"]);
+    still_blocks(&rig, &blocked, &[Door::Udp]);
+
+    // Neither is there a start with a configuration that can't be read.
+    change(&config, |text| text.extend(b"[listen]\nhttp = \"\"\n"));
+    let output = run("dnsvet", &["serve", "--config", &config.display().to_string()], "");
+    fails_saying(&output, &["dnsvet.toml:", "unknown key `listen.http`"]);
+}
+
+#[test]
+fn a_damaged_or_older_snapshot_is_refused_by_every_reader() {
+    let mut draw = Draw::new("bad snapshots");
+    let blocked: Vec<String> = (0..20).map(|_| draw.domain()).collect();
+    let mut rig = Rig::start(Plan { blocked: blocked.clone(), ..Plan::new("bad-snapshot") });
+    let kept = rig.data_dir().join("snapshot.dvs");
+    rig.serve = None;
+    let whole = fs::read(&kept).expect("serve kept its snapshot");
+    let mut damaged = whole.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    // Major version, behind the header of 112 bytes.
+    let mut older = whole.clone();
+    older[112..114].copy_from_slice(&[0, 0]);
+    let cut = whole[..middle].to_vec();
+
+    let bad = [(damaged, "is damaged"), (older, "build it again"), (cut, "cut short"), (b"x".to_vec(), "")];
+    for (bytes, why) in bad {
+        fs::write(&kept, &bytes).expect("the snapshot");
+        let path = kept.display().to_string();
+        fails_saying(
+            &run("dnsvet", &["check", "--snapshot", &path, "example.com"], ""),
+            &["snapshot.dvs", why],
+        );
+        let before = rig.envoy_metric(REFUSED);
+        let feed = bad_feed(rig.options.ports.api, bytes);
+        let refused = eventually(PATIENCE, || rig.envoy_metric(REFUSED) > before);
+        assert!(refused.is_some(), "Envoy's plugin refuses a snapshot that is: {why}");
+        drop(feed);
+        still_blocks(&rig, &blocked, &[Door::Envoy]);
+    }
+    rig.serve = Some(rig.options.start_serve().unwrap_or_else(|error| panic!("{error}")));
+    logs(&rig, &["the snapshot of the last run can't be used; a fresh one is compiled"]);
+    still_blocks(&rig, &blocked, &[Door::Udp, Door::Envoy]);
+}
+
+/// A control plane that has one answer to whatever is asked.
+fn bad_feed(port: u16, body: Vec<u8>) -> FalseServer {
+    FalseServer::start(port, move |mut stream| {
+        let length = body.len();
+        let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+        // What Envoy makes of it is what the test looks at.
+        let _ = stream.read(&mut [0; 16_384]);
+        let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+    })
+}
+
+/// A shipped model in a registry of its own; returns its folder.
+fn copy_artifact(name: &str, registry: &Path) -> PathBuf {
+    let (from, to) = (workspace::root().join("models/artifacts").join(name), registry.join(name));
+    fs::create_dir_all(&to).expect("the registry");
+    for file in fs::read_dir(&from).expect("the artifact").flatten() {
+        fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
+    }
+    to
+}
+
+#[test]
+fn a_model_that_is_not_what_its_manifest_says_is_refused_by_name() {
+    let registry = workspace::target().join("tmp/bad-models");
+    let _ = fs::remove_dir_all(&registry);
+    let path = registry.display().to_string();
+    let score = || run("dnsvet", &["score", "--model", "small", "--registry", &path], "example.com\n");
+    let small = copy_artifact("small", &registry);
+    assert!(score().status.success(), "the copy is good");
+
+    change(&small.join("model.dvm"), |bytes| bytes[1_000] ^= 1);
+    fails_saying(&score(), &["model.dvm of small does not match the hash", "copy the whole folder again"]);
+    fs::write(small.join("manifest.json"), "{").expect("the manifest");
+    fails_saying(&score(), &["manifest of small"]);
+
+    let large = copy_artifact("large", &registry);
+    change(&large.join("model.onnx"), |bytes| bytes.truncate(1_000));
+    let output = run("dnsvet-scorer", &["serve", "--listen", "127.0.0.1:0", "--registry", &path], "");
+    fails_saying(&output, &["model.onnx of large", "copy the whole folder again"]);
+    let [onnx, manifest] = ["model.onnx", "manifest.json"].map(|file| large.join(file).display().to_string());
+    let other = registry.join("imported").display().to_string();
+    let imported = run("dnsvet", &["model", "import", &onnx, "--manifest", &manifest, "--out", &other], "");
+    fails_saying(&imported, &[""]);
+    assert!(!Path::new(&other).join("large").exists(), "nothing was stored");
+}
+
+#[test]
+fn a_scorer_that_is_told_to_take_a_bad_model_goes_on_with_the_good_one() {
+    let mut options = Options::new(&workspace::target().join("tmp/bad-swap"), Ports::free().expect("ports"));
+    let _ = fs::remove_dir_all(&options.folder);
+    let registry = options.folder.join("registry");
+    let large = copy_artifact("large", &registry);
+    options.scorer_flags = vec!["--registry".into(), registry.display().to_string()];
+    let scorer = options.start_scorer().unwrap_or_else(|error| panic!("{error}"));
+    let score = || {
+        let url = format!("http://127.0.0.1:{}", options.ports.scorer);
+        let output = run("dnsvet", &["score", "--scorer", &url], "example.com\n");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let before = score();
+    change(&large.join("model.dvm"), |bytes| bytes[1_000] ^= 1);
+    scorer.signal("HUP").unwrap_or_else(|error| panic!("{error}"));
+    let said = || scorer.printed().contains("model.dvm of large does not match the hash");
+    assert!(eventually(PATIENCE, said).is_some(), "{}", scorer.printed());
+    assert_eq!(score(), before);
+}

@@ -1,0 +1,83 @@
+//! `cargo xtask bench`: what dnsvet costs, against named baselines in the same run.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::{build, shell, system, wasm, workspace};
+
+/// Measure: prints figures, asserts nothing.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask bench snapshot
+  cargo xtask bench snapshot lists/ads.hosts
+  cargo xtask bench faults")]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// A list as a snapshot: bytes a name, time to compile, look-ups natively and in wasm.
+    Snapshot {
+        /// A plain or hosts list, `.gz` or not [default: blocklist-1m.txt.gz of TEST_DATA, else the bundled list].
+        list: Option<PathBuf>,
+    },
+    /// The proxy-wasm host: to load a plugin, to start it, to pass a request through.
+    Wasm,
+    /// The models on one core, against tract.
+    Models,
+    /// How soon questions are answered while the scorer is stopped, slow, or answers garbage.
+    Faults,
+}
+
+/// Builds what the measurement needs, optimised, and runs it.
+pub fn run(args: &Args) -> Result<(), Error> {
+    match &args.what {
+        What::Snapshot { list } => {
+            wasm::build(false)?;
+            let list = match list {
+                Some(list) => std::path::absolute(list).map_err(Error::file(list))?,
+                None => default_list()?,
+            };
+            println!("list                {}", list.display());
+            cargo_bench("dnsvet", "snapshot", Some(&list))
+        }
+        What::Wasm => {
+            wasm::build(false)?;
+            cargo_bench("dnsvet", "wasm", Some(&workspace::plugin()))
+        }
+        What::Models => cargo_bench("dnsvet-models", "inference", None),
+        What::Faults => {
+            wasm::build(false)?;
+            // What waits for a timeout needs no optimised binaries; the tests' own are there already.
+            shell::show(&mut build::binaries(false))?;
+            system::ensure(&system::TEST_TOOLS, "the measurement")?;
+            cargo_bench("dnsvet-tests", "faults", None)
+        }
+    }
+}
+
+fn cargo_bench(package: &str, bench: &str, argument: Option<&Path>) -> Result<(), Error> {
+    let mut cargo = shell::cargo();
+    cargo.args(["bench", "--package", package, "--bench", bench]);
+    if let Some(argument) = argument {
+        cargo.arg("--").arg(argument);
+    }
+    shell::show(&mut cargo)
+}
+
+/// A million names where the test data is; else the list that is bundled, unpacked.
+fn default_list() -> Result<PathBuf, Error> {
+    let million = workspace::test_data().join("blocklist-1m.txt.gz");
+    if million.is_file() {
+        return Ok(million);
+    }
+    let packed = workspace::root().join("host/bundled/blocklist.txt.zst");
+    let list = workspace::target().join("xtask/blocklist.txt");
+    let file = std::fs::File::open(&packed).map_err(Error::file(&packed))?;
+    let text = zstd::decode_all(file).map_err(Error::file(&packed))?;
+    std::fs::create_dir_all(workspace::target().join("xtask")).map_err(Error::file(&list))?;
+    std::fs::write(&list, text).map_err(Error::file(&list))?;
+    Ok(list)
+}
