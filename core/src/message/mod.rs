@@ -1,26 +1,20 @@
 //! DNS messages (RFC 1035 section 4), decoded in bounds: bytes from outside never panic, never loop.
 //!
 //! ```text
-//! client ─► decode_query ─► Query ─► forward_query ─► upstream ─► decode_answer ─► Answer (inspected)
-//!                             │                                        └► answer_for ─► client
-//!                             └► response::synthesize ─► client
+//! client ─► decode_query ─► Query ─► response::synthesize ─► client
+//!                             └► runner ─► upstream ─► decode_answer ─► Answer (inspected)
 //! ```
 //!
-//! Its surprise: what is decoded is never passed on as it came. A query is rebuilt for the upstream, so that
-//! bytes after the last record, records in sections where a query has none, client subnets and cookies stay
-//! here; that is why such bytes are tolerated instead of refused.
+//! Its surprise: bytes after the last record, and records in sections where a query has none, are tolerated
+//! instead of refused. The resolver never passes a query on as it came; it builds another one from what was
+//! decoded.
 
 mod answer;
 mod query;
-mod rewrite;
 mod wire;
 
 pub use answer::{Answer, Data, Record, decode_answer, min_ttl};
 pub use query::{Edns, Header, Malformed, Query, Question, decode_query};
-pub use rewrite::{
-    age_ttls, answer_for, clear_authentic_data, forward_query, map_ttls, set_id, strip_client_subnet,
-    truncate_for_udp,
-};
 pub use wire::DecodeError;
 pub(crate) use wire::{put_u16, put_u32};
 

@@ -179,14 +179,15 @@ fn labels_of_unknown_type_and_names_that_are_too_long_are_refused() {
 }
 
 #[test]
-fn bytes_behind_the_last_record_and_records_that_no_query_has_are_tolerated_and_not_forwarded() {
+fn bytes_behind_the_last_record_and_records_that_no_query_has_are_tolerated() {
     let mut message = asked("www.example.com.", RecordType::A);
-    let forwarded = forward_query(&decode_query(&wire(&message)).unwrap(), 7);
+    let plain = decode_query(&wire(&message)).unwrap();
     let address = RData::A(A(Ipv4Addr::LOCALHOST));
     message.add_answer(HickoryRecord::from_rdata(hickory_name("www.example.com."), 1, address));
     let mut query = wire(&message);
     query.extend_from_slice(b"trailing");
-    assert_eq!(forward_query(&decode_query(&query).unwrap(), 7), forwarded);
+    let decoded = decode_query(&query).unwrap();
+    assert_eq!((decoded.question, decoded.raw_question), (plain.question, plain.raw_question));
 }
 
 #[test]
@@ -225,25 +226,6 @@ fn a_message_past_64_kib_is_refused() {
     assert!(decode_query(&query).is_ok());
     query.push(0);
     assert_eq!(why(&query), DecodeError::Long(65_536));
-}
-
-#[test]
-fn forwarded_query_keeps_rd_ad_cd_do_and_letters_and_nothing_of_one_hop() {
-    let options: &[(u16, &[u8])] = &[(8, &[0, 1, 24, 0, 192, 0, 2]), (10, b"12345678"), (12, &[0; 50])];
-    let mut message = with_edns(asked("WWW.Example.com.", RecordType::HTTPS), 4096, options);
-    message.metadata.checking_disabled = true;
-    message.metadata.authentic_data = true;
-    message.edns.as_mut().unwrap().set_dnssec_ok(true);
-    let wire_out = forward_query(&decode_query(&wire(&message)).unwrap(), 0xabcd);
-    let out = Message::from_vec(&wire_out).unwrap();
-    assert_eq!(out.metadata.id, 0xabcd);
-    assert!(out.metadata.recursion_desired && out.metadata.checking_disabled && out.metadata.authentic_data);
-    assert!(out.queries[0].name.eq_case(&hickory_name("WWW.Example.com.")));
-    let edns = out.edns.unwrap();
-    assert_eq!((edns.max_payload(), edns.flags().dnssec_ok), (UDP_BYTES, true));
-    assert_eq!(edns.options().options.len(), 0);
-    let plain = forward_query(&decode_query(&wire(&asked("a.test.", RecordType::A))).unwrap(), 1);
-    assert_eq!(Message::from_vec(&plain).unwrap().edns, None);
 }
 
 fn answer_with(records: Vec<(&str, u32, RData)>) -> Message {
@@ -360,112 +342,6 @@ fn min_ttl_is_the_least_of_the_answers_or_what_the_soa_says() {
     assert_eq!(min_ttl(b"garbage"), None);
 }
 
-#[test]
-fn ttls_age_down_to_zero_and_the_opt_record_stays() {
-    let mut message = answer_with(vec![("a.test.", 300, address(1)), ("a.test.", 30, address(2))]);
-    message.add_authority(HickoryRecord::from_rdata(hickory_name("example.com."), 100, soa(7)));
-    let mut message = with_edns(message, 1232, &[]);
-    message.edns.as_mut().unwrap().set_dnssec_ok(true);
-    let mut aged = wire(&message);
-    age_ttls(&mut aged, 40).unwrap();
-    let aged = Message::from_vec(&aged).unwrap();
-    assert_eq!(aged.answers.iter().map(|record| record.ttl).collect::<Vec<_>>(), [260, 0]);
-    assert_eq!((aged.authorities[0].ttl, &aged.edns), (60, &message.edns));
-    let mut broken = wire(&message);
-    broken.truncate(60);
-    let before = broken.clone();
-    assert!(age_ttls(&mut broken, 1).is_err());
-    assert_eq!(broken, before);
-}
-
-#[test]
-fn client_subnet_is_stripped_and_other_options_stay() {
-    let options: &[(u16, &[u8])] = &[(10, b"12345678"), (12, &[0; 5])];
-    let mut message = with_edns(asked("a.test.", RecordType::A), 1232, options);
-    let without = wire(&message);
-    let subnet = ClientSubnet::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 0)), 24, 0);
-    message.edns.as_mut().unwrap().options_mut().options.insert(1, (8.into(), EdnsOption::Subnet(subnet)));
-    assert_ne!(wire(&message), without);
-    assert_eq!(strip_client_subnet(&wire(&message)), without);
-    assert_eq!(strip_client_subnet(&without), without);
-    assert_eq!(strip_client_subnet(&without[..20]), &without[..20]);
-}
-
-#[test]
-fn too_long_an_answer_is_cut_to_question_and_opt_with_tc() {
-    let records = (0..100).map(|last| ("www.example.com.", 300, address(last))).collect();
-    let whole = wire(&with_edns(answer_with(records), 1232, &[]));
-    assert_eq!(truncate_for_udp(&whole, whole.len()), whole);
-    let cut = truncate_for_udp(&whole, 1232);
-    let message = Message::from_vec(&cut).unwrap();
-    assert!(message.metadata.truncation && message.answers.is_empty() && message.edns.is_some());
-    assert_eq!(message.queries[0].name, hickory_name("www.example.com."));
-}
-
-#[test]
-fn cached_answer_becomes_the_answer_to_this_client() {
-    let mut upstream = answer_with(vec![("www.example.com.", 300, address(1))]);
-    upstream.metadata.authentic_data = true;
-    let options: &[(u16, &[u8])] = &[(10, b"12345678abcdefgh"), (15, b"\x00\x03stale"), (12, &[0; 64])];
-    let upstream = wire(&with_edns(upstream, 4096, options));
-
-    let mut message = with_edns(asked("wWw.eXample.COM.", RecordType::A), 1232, &[(12, &[])]);
-    message.metadata.id = 0x7777;
-    message.metadata.recursion_desired = false;
-    message.metadata.checking_disabled = true;
-    let query = decode_query(&wire(&message)).unwrap();
-    let out_wire = answer_for(&query, &upstream, false, true).unwrap();
-    assert_eq!(out_wire.len() % response::PADDING_BLOCK_BYTES, 0);
-    assert_eq!(&out_wire[12..12 + query.raw_question.len()], &query.raw_question);
-    let out = Message::from_vec(&out_wire).unwrap();
-    assert_eq!(out.metadata.id, 0x7777);
-    assert!(!out.metadata.recursion_desired && out.metadata.checking_disabled);
-    assert!(!out.metadata.authentic_data, "a client that knows neither AD nor DO gets no AD");
-    let edns = out.edns.unwrap();
-    let numbers: Vec<u16> = edns.options().options.iter().map(|(code, _)| u16::from(*code)).collect();
-    assert_eq!(numbers, [15, 12], "the upstream's EDE stays, its cookie and padding do not");
-
-    let plain = decode_query(&wire(&asked("www.example.com.", RecordType::A))).unwrap();
-    let out = Message::from_vec(&answer_for(&plain, &upstream, true, false).unwrap()).unwrap();
-    assert_eq!((out.edns, out.answers.len()), (None, 1), "no OPT for a client that sent none");
-
-    let other = decode_query(&wire(&asked("www.example.org.", RecordType::A))).unwrap();
-    assert_eq!(answer_for(&other, &upstream, true, false), None);
-}
-
-#[test]
-fn long_answer_for_a_udp_client_is_cut_to_its_limit() {
-    let records = (0..40).map(|last| ("www.example.com.", 300, address(last))).collect();
-    let upstream = wire(&with_edns(answer_with(records), 4096, &[(15, &[b'x'; 600])]));
-    for message in [
-        asked("www.example.com.", RecordType::A),
-        with_edns(asked("www.example.com.", RecordType::A), 512, &[]),
-    ] {
-        let query = decode_query(&wire(&message)).unwrap();
-        let udp = answer_for(&query, &upstream, true, false).unwrap();
-        assert!(udp.len() <= 512, "{} bytes", udp.len());
-        let udp = Message::from_vec(&udp).unwrap();
-        assert!(udp.metadata.truncation && udp.answers.is_empty());
-        let tcp = Message::from_vec(&answer_for(&query, &upstream, false, false).unwrap()).unwrap();
-        assert!(!tcp.metadata.truncation && tcp.answers.len() == 40);
-    }
-}
-
-#[test]
-fn flags_and_id_are_edited_in_place_and_nothing_happens_to_short_bytes() {
-    let mut message = answer_with(Vec::new());
-    message.metadata.authentic_data = true;
-    let mut out = wire(&message);
-    set_id(&mut out, 9);
-    clear_authentic_data(&mut out);
-    let decoded = Message::from_vec(&out).unwrap();
-    assert_eq!((decoded.metadata.id, decoded.metadata.authentic_data), (9, false));
-    let mut short = [0xffu8];
-    set_id(&mut short, 9);
-    clear_authentic_data(&mut short);
-    assert_eq!(short, [0xff]);
-}
-
 /// Real messages of every shape, to be mutated.
 fn seeds() -> Vec<Vec<u8>> {
     let subnet = ClientSubnet::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 0)), 24, 0);
@@ -506,26 +382,11 @@ fn seeds() -> Vec<Vec<u8>> {
 fn exercise(bytes: &[u8]) -> bool {
     let _ = decode_answer(bytes);
     let _ = min_ttl(bytes);
-    let _ = strip_client_subnet(bytes);
-    let _ = truncate_for_udp(bytes, 40);
     let _ = response::error_answer(bytes, 2);
-    let mut copy = bytes.to_vec();
-    let _ = age_ttls(&mut copy, 5);
-    clear_authentic_data(&mut copy);
     let decoded = decode_query(bytes);
-    match &decoded {
-        Ok(query) => {
-            let forwarded = forward_query(query, 7);
-            let again = decode_query(&forwarded).expect("what we forward is a query");
-            assert_eq!(again.question, query.question);
-            let _ = answer_for(query, bytes, true, true);
-        }
-        Err(malformed) => {
-            if let Some(response) = malformed.response() {
-                let message = Message::from_vec(&response).expect("what we answer can be decoded");
-                assert_eq!(message.metadata.message_type, MessageType::Response);
-            }
-        }
+    if let Some(response) = decoded.as_ref().err().and_then(Malformed::response) {
+        let message = Message::from_vec(&response).expect("what we answer can be decoded");
+        assert_eq!(message.metadata.message_type, MessageType::Response);
     }
     decoded.is_ok()
 }

@@ -76,8 +76,6 @@ pub(super) struct RecordHead {
     pub rtype: u16,
     pub class: u16,
     pub ttl: u32,
-    /// Where the TTL stands.
-    pub ttl_at: usize,
     /// Where the data starts.
     pub data_at: usize,
     /// Where the record ends.
@@ -182,12 +180,11 @@ impl<'a> Reader<'a> {
     pub(super) fn record_body(&mut self, start: usize) -> Result<RecordHead, DecodeError> {
         let rtype = self.u16("record type")?;
         let class = self.u16("record class")?;
-        let ttl_at = self.at;
         let ttl = self.u32("TTL")?;
         let length = self.u16("record length")?;
         let data_at = self.at;
         self.take(usize::from(length), "record data")?;
-        Ok(RecordHead { start, rtype, class, ttl, ttl_at, data_at, end: self.at })
+        Ok(RecordHead { start, rtype, class, ttl, data_at, end: self.at })
     }
 
     /// A record whose owner does not matter.
@@ -227,12 +224,4 @@ pub(crate) fn put_u16(out: &mut Vec<u8>, value: u16) {
 #[inline]
 pub(crate) fn put_u32(out: &mut Vec<u8>, value: u32) {
     out.extend_from_slice(&value.to_be_bytes());
-}
-
-/// Overwrites bytes that are there; writes nothing where they aren't.
-#[inline]
-pub(crate) fn patch(out: &mut [u8], at: usize, bytes: &[u8]) {
-    if let Some(slot) = out.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len())) {
-        slot.copy_from_slice(bytes);
-    }
 }
