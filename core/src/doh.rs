@@ -47,8 +47,14 @@ impl Refusal {
 /// How the question of a request comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
-    /// In the path: the decoded message.
-    Get(Vec<u8>),
+    /// In the path.
+    Get {
+        /// The decoded message.
+        wire: Vec<u8>,
+        /// What the request's path must be replaced by before it is passed on, if it says more than the message:
+        /// whoever reads the rest of it may find another question there.
+        path: Option<String>,
+    },
     /// In the body, which is still to come.
     Post,
 }
@@ -72,14 +78,24 @@ pub fn read_head(
                 return Err(Refusal::TooLong);
             }
             let wire = URL_SAFE_NO_PAD.decode(value.trim_end_matches('=')).map_err(|_| Refusal::Parameter)?;
-            Ok(Form::Get(wire))
+            let alone = query.strip_prefix("dns=") == Some(value);
+            Ok(Form::Get { wire, path: (!alone).then(|| format!("{path}?dns={value}")) })
         }
         "POST" => {
-            let kind = content_type.unwrap_or("").split(';').next().unwrap_or("").trim();
-            if kind.eq_ignore_ascii_case(MEDIA_TYPE) { Ok(Form::Post) } else { Err(Refusal::MediaType) }
+            if is_message(content_type) {
+                Ok(Form::Post)
+            } else {
+                Err(Refusal::MediaType)
+            }
         }
         _ => Err(Refusal::Method),
     }
+}
+
+/// Whether a content type is that of a DNS message, in any case and with any parameters.
+pub fn is_message(content_type: Option<&str>) -> bool {
+    let kind = content_type.and_then(|text| text.split(';').next()).unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case(MEDIA_TYPE)
 }
 
 #[cfg(test)]
@@ -92,9 +108,23 @@ mod tests {
 
     #[test]
     fn both_forms_are_read() {
-        assert_eq!(head("GET", "/dns-query?dns=AAEC", None), Ok(Form::Get(vec![0, 1, 2])));
-        assert_eq!(head("GET", "/dns-query?x=1&dns=AAE=", None), Ok(Form::Get(vec![0, 1])));
+        let get = |wire: &[u8]| Ok(Form::Get { wire: wire.to_vec(), path: None });
+        assert_eq!(head("GET", "/dns-query?dns=AAEC", None), get(&[0, 1, 2]));
+        assert_eq!(head("GET", "/dns-query?dns=AAE=", None), get(&[0, 1]));
         assert_eq!(head("POST", "/dns-query", Some("Application/DNS-message; q=1")), Ok(Form::Post));
+    }
+
+    #[test]
+    fn a_path_that_could_hold_another_question_is_replaced() {
+        for query in ["d%6Es=AAAA&dns=AAEC", "dns=AAEC&dns=AAAA", "x=1&dns=AAEC", "dns=AAEC&", "dns=AAEC&D=1"]
+        {
+            let path = Some("/dns-query?dns=AAEC".to_owned());
+            assert_eq!(
+                head("GET", &format!("/dns-query?{query}"), None),
+                Ok(Form::Get { wire: vec![0, 1, 2], path }),
+                "{query}"
+            );
+        }
     }
 
     #[test]

@@ -32,6 +32,10 @@ pub struct Stream {
     shared: Shared,
     stage: Stage,
     hold_headers: bool,
+    /// Who asks. Read with the headers: once they are passed on, they are out of reach.
+    client: IpAddr,
+    /// The answer is a DNS message, so its body is inspected.
+    inspects: bool,
 }
 
 impl Stream {
@@ -39,7 +43,8 @@ impl Stream {
     pub fn new(id: u32, shared: Shared) -> Self {
         let hold_headers =
             shared.borrow().as_ref().is_none_or(|instance| instance.filter.config().hold_headers);
-        Self { id, shared, stage: Stage::Reading, hold_headers }
+        let client = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Self { id, shared, stage: Stage::Reading, hold_headers, client, inspects: false }
     }
 
     fn ask(&mut self, wire: &[u8]) -> Action {
@@ -47,9 +52,8 @@ impl Stream {
         let own_runtime = door.is_some();
         let outcome = match self.shared.borrow_mut().as_mut() {
             Some(Instance { filter, runtime }) => {
-                let client = client_address(filter.config());
                 let door = door.unwrap_or_else(|| filter.config().door.clone());
-                filter.ask(runtime, Ticket(self.id), Asked { wire, client, door: &door })
+                filter.ask(runtime, Ticket(self.id), Asked { wire, client: self.client, door: &door })
             }
             None => Outcome::Bad(None),
         };
@@ -122,9 +126,15 @@ impl HttpContext for Stream {
         let shared = shared.borrow();
         let Some(Instance { filter, .. }) = shared.as_ref() else { return self.refuse(Refusal::NotFound) };
         let head = doh::read_head(&method, &path, kind.as_deref(), &filter.config().path);
+        self.client = client_address(filter.config());
         drop(shared);
         match head {
-            Ok(Form::Get(wire)) => self.ask(&wire),
+            Ok(Form::Get { wire, path }) => {
+                if let Some(path) = path {
+                    self.set_http_request_header(":path", Some(&path));
+                }
+                self.ask(&wire)
+            }
             Ok(Form::Post) if end_of_stream => self.ask(&[]),
             Ok(Form::Post) if self.hold_headers => Action::Pause,
             Ok(Form::Post) => Action::Continue,
@@ -146,22 +156,35 @@ impl HttpContext for Stream {
         self.ask(&wire)
     }
 
+    /// Trailers end a body as its last part does. Passed on unseen they would let what is held go.
+    fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
+        match self.stage {
+            Stage::Reading => {
+                let wire = self.get_http_request_body(0, MAX_MESSAGE_BYTES + 1).unwrap_or_default();
+                self.on_http_request_body(wire.len(), true)
+            }
+            Stage::Passed => Action::Continue,
+            Stage::Waiting | Stage::Replied => Action::Pause,
+        }
+    }
+
     fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
         if !self.is_inspected() || end_of_stream {
             return Action::Continue;
         }
         let kind = header(MapType::HttpResponseHeaders, "content-type");
         let status = header(MapType::HttpResponseHeaders, ":status");
-        if status.as_deref() != Some("200") || kind.as_deref() != Some(MEDIA_TYPE) {
+        if status.as_deref() != Some("200") || !doh::is_message(kind.as_deref()) {
             return Action::Continue;
         }
+        self.inspects = true;
         // The body may change its length; over HTTP/1.1 the proxy frames it anew.
         self.set_http_response_header("content-length", None);
         if self.hold_headers { Action::Pause } else { Action::Continue }
     }
 
     fn on_http_response_body(&mut self, body_bytes: usize, end_of_stream: bool) -> Action {
-        if !self.is_inspected() {
+        if !self.inspects {
             return Action::Continue;
         }
         if !end_of_stream {
@@ -183,6 +206,15 @@ impl HttpContext for Stream {
                 self.set_http_response_body(0, body_bytes, &refusal.unwrap_or_default());
             }
             _ => {}
+        }
+        Action::Continue
+    }
+
+    /// As with a request's.
+    fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
+        if self.inspects {
+            let wire = self.get_http_response_body(0, MAX_MESSAGE_BYTES + 1).unwrap_or_default();
+            self.on_http_response_body(wire.len(), true);
         }
         Action::Continue
     }
@@ -263,8 +295,8 @@ fn client_address(config: &PluginConfig) -> IpAddr {
         let chain = header(MapType::HttpRequestHeaders, "x-forwarded-for");
         let hop = usize::from(config.trusted_hops) - 1;
         let client = chain.as_deref().and_then(|chain| chain.rsplit(',').nth(hop)).map(str::trim);
-        if let Some(address) = client.and_then(|text| text.parse().ok()) {
-            return address;
+        if let Some(address) = client.and_then(|text| text.parse::<IpAddr>().ok()) {
+            return address.to_canonical();
         }
     }
     let peer = property(&["source", "address"]).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Clients for every door. They know nothing of dnsvet: messages are made and read by hickory-proto.
 
+use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
-use http::{Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -118,6 +120,23 @@ pub fn question(id: u16, name: &str, qtype: RecordType) -> Vec<u8> {
     message.to_vec().expect("a message")
 }
 
+/// A request to Envoy's door that an ordinary client would not make.
+#[derive(Debug, Clone)]
+pub enum Framing {
+    /// GET with this query string, as it is.
+    Get {
+        /// What follows the `?`.
+        query: String,
+    },
+    /// POST whose body is followed by trailers, so that no part of it is marked as the last.
+    Trailers {
+        /// The DNS message.
+        body: Bytes,
+    },
+}
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
 /// Asks at the doors of one line.
 pub struct Client {
     runtime: tokio::runtime::Runtime,
@@ -206,7 +225,37 @@ impl Client {
         })
     }
 
-    async fn connect(&self, port: u16) -> SendRequest<Full<Bytes>> {
+    /// Sends a request to Envoy, framed in an unusual way.
+    ///
+    /// # Panics
+    /// If Envoy's door can't be reached.
+    pub fn send_framed(&self, framing: Framing) -> Reply {
+        let request = Request::builder().header("accept", "application/dns-message");
+        let request = match framing {
+            Framing::Get { query } => request
+                .uri(format!("https://127.0.0.1/dns-query?{query}"))
+                .body(Full::new(Bytes::new()).boxed_unsync()),
+            Framing::Trailers { body } => {
+                let trailers = HeaderMap::from_iter([(
+                    HeaderName::from_static("x-trailer"),
+                    HeaderValue::from_static("1"),
+                )]);
+                let body = Full::new(body).with_trailers(async move { Some(Ok(trailers)) });
+                request
+                    .method(Method::POST)
+                    .uri("https://127.0.0.1/dns-query")
+                    .header("content-type", "application/dns-message")
+                    .body(body.boxed_unsync())
+            }
+        };
+        let request = request.expect("a request");
+        self.runtime.block_on(async {
+            let http = self.connect(self.ports.envoy).await;
+            tokio::time::timeout(PATIENCE, send(http, request)).await.unwrap_or(Reply::Nothing)
+        })
+    }
+
+    async fn connect(&self, port: u16) -> SendRequest<Body> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.expect("the DoH door is open");
         let name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
         let connector = tokio_rustls::TlsConnector::from(self.tls.clone());
@@ -220,7 +269,7 @@ impl Client {
     }
 }
 
-async fn exchange(door: Door, ports: Ports, http: Option<SendRequest<Full<Bytes>>>, wire: Vec<u8>) -> Reply {
+async fn exchange(door: Door, ports: Ports, http: Option<SendRequest<Body>>, wire: Vec<u8>) -> Reply {
     match (door, http) {
         (Door::Udp, _) => udp(ports.dns, &wire).await,
         (Door::Tcp, _) => tcp(ports.dns, &wire).await.unwrap_or(Reply::Nothing),
@@ -256,7 +305,7 @@ async fn tcp(port: u16, wire: &[u8]) -> std::io::Result<Reply> {
     Ok(Reply::Message(answer))
 }
 
-async fn doh(mut http: SendRequest<Full<Bytes>>, method: Method, wire: Vec<u8>) -> Reply {
+async fn doh(http: SendRequest<Body>, method: Method, wire: Vec<u8>) -> Reply {
     let mut request = Request::builder().method(&method).header("accept", "application/dns-message");
     let body = if method == Method::GET {
         request = request.uri(format!("https://127.0.0.1/dns-query?dns={}", base64url(&wire)));
@@ -266,7 +315,11 @@ async fn doh(mut http: SendRequest<Full<Bytes>>, method: Method, wire: Vec<u8>) 
             request.uri("https://127.0.0.1/dns-query").header("content-type", "application/dns-message");
         Bytes::from(wire)
     };
-    let Ok(request) = request.body(Full::new(body)) else { return Reply::Nothing };
+    let Ok(request) = request.body(Full::new(body).boxed_unsync()) else { return Reply::Nothing };
+    send(http, request).await
+}
+
+async fn send(mut http: SendRequest<Body>, request: Request<Body>) -> Reply {
     let Ok(response) = http.send_request(request).await else { return Reply::Nothing };
     let status = response.status().as_u16();
     if status != 200 {
@@ -279,7 +332,7 @@ async fn doh(mut http: SendRequest<Full<Bytes>>, method: Method, wire: Vec<u8>) 
 }
 
 /// RFC 4648 section 5, without padding.
-fn base64url(bytes: &[u8]) -> String {
+pub fn base64url(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
