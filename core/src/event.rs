@@ -160,13 +160,19 @@ impl Spool {
     pub fn refused(&mut self) -> u64 {
         let Some(last) = self.in_flight.take() else { return 0 };
         let count = self.waiting.iter().take_while(|event| event.seq <= last).count();
-        if count > 1 {
-            self.most = count / 2;
-            return 0;
+        match count {
+            // It was dropped meanwhile, and counted then.
+            0 => 0,
+            1 => {
+                self.waiting.pop_front();
+                self.dropped += 1;
+                1
+            }
+            _ => {
+                self.most = count / 2;
+                0
+            }
         }
-        self.waiting.pop_front();
-        self.dropped += count as u64;
-        count as u64
     }
 }
 

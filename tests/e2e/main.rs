@@ -6,4 +6,5 @@ mod dashboard;
 mod events;
 mod line;
 mod list;
+mod scorer;
 mod vetting;

@@ -107,7 +107,18 @@ fn a_damaged_or_older_snapshot_is_refused_by_every_reader() {
     let blocked: Vec<String> = (0..20).map(|_| draw.domain()).collect();
     let mut rig = Rig::start(Plan { blocked: blocked.clone(), ..Plan::new("bad-snapshot") });
     let kept = rig.data_dir().join("snapshot.dvs");
+    // A snapshot that Envoy has not seen: it sleeps while a decision is made.
+    let envoy = |signal: &str| {
+        let envoy = rig.envoy.as_ref().expect("it runs");
+        envoy.signal(signal).unwrap_or_else(|error| panic!("{error}"));
+    };
+    envoy("STOP");
+    rig.dnsvet(&["vet", &draw.plain_domain(), "malicious"]);
+    let newer = rig.api().get("/api/v1/overview").text;
+    let is_kept = || fs::read(&kept).is_ok_and(|bytes| newer.contains(&snapshot_id(&bytes)));
+    assert!(eventually(PATIENCE, is_kept).is_some(), "serve keeps the snapshot with the decision");
     rig.serve = None;
+    rig.envoy.as_ref().expect("it runs").signal("CONT").unwrap_or_else(|error| panic!("{error}"));
     let whole = fs::read(&kept).expect("serve kept its snapshot");
     let mut damaged = whole.clone();
     let middle = damaged.len() / 2;
@@ -135,6 +146,11 @@ fn a_damaged_or_older_snapshot_is_refused_by_every_reader() {
     rig.serve = Some(rig.options.start_serve().unwrap_or_else(|error| panic!("{error}")));
     logs(&rig, &["the snapshot of the last run can't be used; a fresh one is compiled"]);
     still_blocks(&rig, &blocked, &[Door::Udp, Door::Envoy]);
+}
+
+/// The id of a snapshot: the first half of its manifest's BLAKE3, which stands at byte 16.
+fn snapshot_id(bytes: &[u8]) -> String {
+    bytes.get(16..24).unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A control plane that has one answer to whatever is asked.

@@ -191,9 +191,12 @@ impl Options {
     pub fn envoy_config(&self) -> Result<String, Error> {
         let path = workspace::root().join("examples/envoy/envoy.yaml");
         let mut text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
-        let token_file = self.data_dir().join("plugin.token");
-        let token = std::fs::read_to_string(&token_file).map_err(Error::file(&token_file))?;
         let data = |file: &str| self.data_dir().join(file).display().to_string();
+        let secret = |file: &str| {
+            let path = self.data_dir().join(file);
+            let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
+            Ok(format!("\"{}\"", text.trim()))
+        };
         let default = Ports::DEFAULT;
         let port = |from: u16, to: u16| (format!("port_value: {from} "), format!("port_value: {to} "));
         let mut changes = vec![
@@ -205,7 +208,8 @@ impl Options {
             ("/etc/dnsvet/doh-cert.pem".to_owned(), data("doh-cert.pem")),
             ("/etc/dnsvet/doh-key.pem".to_owned(), data("doh-key.pem")),
             ("/etc/dnsvet/dnsvet.wasm".to_owned(), self.plugin.display().to_string()),
-            ("\"TOKEN\"".to_owned(), format!("\"{}\"", token.trim())),
+            ("\"TOKEN\"".to_owned(), secret("plugin.token")?),
+            ("\"PUBLIC_KEY\"".to_owned(), secret("snapshot.pub")?),
         ];
         for (key, value) in &self.plugin_keys {
             changes.push(("\"node\": ".to_owned(), format!("\"{key}\": {value}, \"node\": ")));
@@ -259,11 +263,14 @@ mod tests {
         let mut options = Options::new(&folder, Ports { envoy: 4711, ..Ports::DEFAULT });
         std::fs::create_dir_all(options.data_dir()).unwrap();
         std::fs::write(options.data_dir().join("plugin.token"), "secret\n").unwrap();
+        std::fs::write(options.data_dir().join("snapshot.pub"), "public\n").unwrap();
         options.plugin_keys.push(("tick_ms".into(), "100".into()));
         let text = options.envoy_config().unwrap();
         assert!(text.contains("port_value: 4711 ") && !text.contains("/etc/dnsvet/dnsvet.wasm"));
         assert!(
-            text.contains("\"tick_ms\": 100, \"node\": \"envoy\"") && text.contains("\"token\": \"secret\"")
+            text.contains("\"tick_ms\": 100, \"node\": \"envoy\"")
+                && text.contains("\"token\": \"secret\"")
+                && text.contains("[\"public\"]")
         );
         std::fs::remove_dir_all(folder).unwrap();
     }

@@ -1,5 +1,7 @@
 //! A circuit breaker: after several failures in a row nobody is asked for a while.
 
+use crate::verdict::cache::lasts;
+
 /// Failures in a row that open it.
 const FAILURES: u32 = 5;
 /// How long it stays open, milliseconds; then one question tries again.
@@ -18,7 +20,7 @@ impl Breaker {
         if self.failures < FAILURES {
             return true;
         }
-        if now_ms < self.open_until_ms {
+        if lasts(self.open_until_ms, now_ms, OPEN_MS) {
             return false;
         }
         self.open_until_ms = now_ms + OPEN_MS;

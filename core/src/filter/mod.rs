@@ -36,15 +36,17 @@ use crate::policy::budget::Budgets;
 use crate::response::{Synthesis, failure, synthesize};
 use crate::schema::{PluginConfig, ScoreReply, ScoreRequest, ScoreResult};
 use crate::snapshot::{Feed, FeedConfig, FeedStep, Snapshot, SnapshotError};
-use crate::verdict::cache::Generations;
-use crate::verdict::cascade::{Case, Next, Scored, World};
+use crate::verdict::cache::{Generations, lasts};
+use crate::verdict::cascade::{Case, Next, SCORE_TTL_MS, Scored, World};
 use crate::verdict::inspect::inspect;
 use crate::verdict::{Action, Reason, Verdict};
 
 /// Verdicts and scores kept, a generation each.
 const CACHE_ENTRIES: usize = 16_384;
-/// How long a scorer's answer is believed, milliseconds.
-const SCORE_TTL_MS: u64 = 600_000;
+/// How long a verdict is kept, milliseconds.
+const VERDICT_TTL_MS: u64 = 60_000;
+/// How long the longest pause between two offers of events is, milliseconds.
+const MOST_EVENTS_PAUSE_MS: u64 = 5_000;
 /// How long the control plane may take for a batch of events, milliseconds.
 const EVENTS_TIMEOUT_MS: u32 = 5_000;
 
@@ -113,6 +115,10 @@ pub struct Filter {
     feed: Option<Feed>,
     feed_callout: Option<CalloutId>,
     events_callout: Option<CalloutId>,
+    /// Offers of events that failed in a row.
+    events_failed: u32,
+    /// When events are offered again.
+    events_due_ms: u64,
 }
 
 /// A question in flight.
@@ -158,7 +164,8 @@ impl Filter {
                 Some(Snapshot::open(Bytes::from(bytes.map_err(|_| ConfigError::Base64)?), &keys)?)
             }
         };
-        let secret = hash::keyed(0, &[source.as_bytes()]);
+        // Clients see the source in extended errors; the token they never see.
+        let secret = hash::keyed(0, &[source.as_bytes(), config.token.as_bytes()]);
         let feed = (!config.control_cluster.is_empty()).then(|| {
             let token = config.token.clone();
             Feed::new(
@@ -166,18 +173,21 @@ impl Filter {
                 inline.as_ref(),
             )
         });
-        let spool = Spool::new(source, config.spool_events as usize);
+        // Without a control plane nobody takes events but a runner that asks for the last one.
+        let capacity = if config.control_cluster.is_empty() { 1 } else { config.spool_events as usize };
+        let spool = Spool::new(source, capacity);
+        let policy = Policy::without_snapshot(config.failure_mode);
         let mut filter = Self {
             config: PluginConfig { snapshot: String::new(), ..config },
             snapshot: None,
             model: None,
             brands: Brands::default(),
-            policy: Policy::default(),
+            budgets: Budgets::new(&policy, secret),
+            policy,
             verdicts: Generations::new(CACHE_ENTRIES),
             logits: Generations::new(CACHE_ENTRIES),
             scores: Generations::new(CACHE_ENTRIES),
             tunnel: TunnelSketch::new(secret),
-            budgets: Budgets::new(&Policy::default(), secret),
             secret,
             breaker: Breaker::default(),
             streams: HashMap::new(),
@@ -186,6 +196,8 @@ impl Filter {
             feed,
             feed_callout: None,
             events_callout: None,
+            events_failed: 0,
+            events_due_ms: 0,
         };
         if let Some(snapshot) = inline {
             filter.set_snapshot(snapshot)?;
@@ -260,7 +272,7 @@ impl Filter {
         let now_ms = time_us / 1_000;
         let key = self.cache_key(&name, asked.client);
         if let Some((verdict, until_ms)) = self.verdicts.get(&key)
-            && *until_ms > now_ms
+            && lasts(*until_ms, now_ms, VERDICT_TTL_MS)
         {
             let mut verdict = verdict.clone();
             if let Some(line) = verdict.trace.first_mut() {
@@ -277,7 +289,7 @@ impl Filter {
         });
         match next {
             Next::Settled(verdict) => {
-                self.remember(&case, key, &verdict, now_ms);
+                self.remember(host, &case, key, &verdict, now_ms);
                 let stream = stream(State::Passed(Box::new(verdict.clone())));
                 self.settle(host, ticket, stream, verdict)
             }
@@ -326,7 +338,7 @@ impl Filter {
         let stream = self.streams.remove(&ticket)?;
         let State::Passed(verdict) = &stream.state else { return None };
         let changed = decode_answer(wire).ok().and_then(|answer| {
-            let group = self.policy.group_of(stream.client)?;
+            let group = self.policy.group_of(stream.client);
             inspect(
                 &stream.query.question.name,
                 verdict,
@@ -406,14 +418,21 @@ impl Filter {
     }
 
     fn cache_key(&self, name: &Name, client: IpAddr) -> String {
-        let group = self.policy.group_of(client).map_or("", |group| group.name.as_str());
-        format!("{group}\0{}", name.as_str())
+        format!("{}\0{}", self.policy.group_of(client).name, name.as_str())
     }
 
     /// Keeps a verdict for a minute, unless time, client or load had a part in it.
-    fn remember(&mut self, case: &Case, key: String, verdict: &Verdict, now_ms: u64) {
-        if !case.is_passing() {
-            self.verdicts.insert(&key, (verdict.clone(), now_ms + 60_000));
+    fn remember(&mut self, host: &mut dyn Host, case: &Case, key: String, verdict: &Verdict, now_ms: u64) {
+        if case.knew_score() {
+            host.count(Counter::ScoreCacheHits, 1);
+        }
+        if verdict.reason() == Some(Reason::Budget) {
+            host.count(Counter::BudgetExceeded, 1);
+        }
+        // A snapshot that came while the scorer was asked says something else, perhaps.
+        let current = self.snapshot.as_ref().is_some_and(|snapshot| snapshot.id() == verdict.snapshot);
+        if current && !case.is_passing() {
+            self.verdicts.insert(&key, (verdict.clone(), now_ms + VERDICT_TTL_MS));
         }
     }
 
@@ -443,7 +462,7 @@ impl Filter {
                 query: &stream.query,
                 action,
                 ttl_s: verdict.ttl_s,
-                addresses: group.map(|g| (g.honeypot_v4, g.honeypot_v6)),
+                addresses: Some((group.honeypot_v4, group.honeypot_v6)),
                 ede: self.explain(&verdict),
                 udp,
                 encrypted,
@@ -462,7 +481,7 @@ impl Filter {
         let (code, phrase) = match (verdict.action, verdict.reason()?) {
             (_, Reason::Special) => return None,
             (Action::Honeypot, _) => (4, "forged by policy"),
-            (_, Reason::Mandatory) => (16, "blocked by law"),
+            _ if verdict.reasons.contains(&Reason::Mandatory) => (16, "blocked by law"),
             (_, Reason::Failure) => (0, "not decided"),
             _ => (15, "blocked by policy"),
         };
@@ -488,7 +507,7 @@ impl Filter {
             not_confident,
             took_us: stream.took_us,
         });
-        if dropped > 0 {
+        if dropped > 0 && !self.config.control_cluster.is_empty() {
             host.count(Counter::EventsDropped, dropped);
         }
     }
@@ -529,7 +548,7 @@ impl Filter {
         let now_ms = host.now_ms();
         let verdict = self.world(now_ms, |world| case.scored(world, scored));
         let key = self.cache_key(case.name(), stream.client);
-        self.remember(&case, key, &verdict, now_ms);
+        self.remember(host, &case, key, &verdict, now_ms);
         self.settle(host, ticket, stream, verdict)
     }
 
@@ -567,7 +586,9 @@ impl Filter {
     }
 
     fn send_events(&mut self, host: &mut dyn Host) {
-        if self.config.control_cluster.is_empty() || self.events_callout.is_some() {
+        let waits = host.now_ms() < self.events_due_ms
+            && lasts(self.events_due_ms, host.now_ms(), MOST_EVENTS_PAUSE_MS);
+        if self.config.control_cluster.is_empty() || self.events_callout.is_some() || waits {
             return;
         }
         let Some(batch) = self.spool.batch() else { return };
@@ -584,8 +605,21 @@ impl Filter {
         };
         match host.callout(callout) {
             Ok(id) => self.events_callout = Some(id),
-            Err(_) => self.spool.retry(),
+            Err(_) => self.events_not_stored(host, 0),
         }
+    }
+
+    /// The control plane is away, or can't take events now: they are offered again later, and later still if
+    /// that fails too.
+    fn events_not_stored(&mut self, host: &mut dyn Host, status: u16) {
+        self.spool.retry();
+        if self.events_failed == 0 {
+            let said = format!("control plane takes no events (status {status}); they stay until it does");
+            host.log(Level::Warn, &said);
+        }
+        let pause = (250u64 << self.events_failed.min(16)).min(MOST_EVENTS_PAUSE_MS);
+        self.events_failed = self.events_failed.saturating_add(1);
+        self.events_due_ms = host.now_ms() + pause;
     }
 
     fn on_events_stored(&mut self, host: &mut dyn Host, reply: &Reply) {
@@ -600,12 +634,10 @@ impl Filter {
             return self.send_events(host);
         }
         if !(200..300).contains(&reply.status) {
-            self.spool.retry();
-            host.log(
-                Level::Warn,
-                &format!("control plane took no events (status {}); they stay", reply.status),
-            );
-            return;
+            return self.events_not_stored(host, reply.status);
+        }
+        if std::mem::take(&mut self.events_failed) > 0 {
+            host.log(Level::Info, "control plane takes events again");
         }
         let sent = self.spool.acknowledge();
         host.count(Counter::EventsSent, sent);

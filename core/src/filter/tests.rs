@@ -55,7 +55,7 @@ fn policy(change: impl FnOnce(&mut Group)) -> Policy {
 }
 
 fn filter(builder: &mut Builder, policy: Policy) -> Filter {
-    let config = br#"{"scorer_cluster":"scorer"}"#;
+    let config = br#"{"scorer_cluster":"scorer","control_cluster":"control"}"#;
     let mut filter = Filter::new(config, "test/1/1".into()).unwrap();
     let bytes = builder.policy(policy).build(None).unwrap();
     filter.set_snapshot(Snapshot::open(Bytes::from(bytes), &[]).unwrap()).unwrap();
@@ -203,6 +203,14 @@ fn the_answer_is_inspected_on_the_way_back() {
     assert_eq!(back(vec![], "benign.blocked.example", rtype::A, &[192, 168, 0, 1]), blocked, "vetted or not");
     assert_ne!(back(vec![], "benign.blocked.example", rtype::CNAME, &cname), blocked, "a person allowed it");
     assert_ne!(back(vec![], "plain.example", rtype::A, &[93, 184, 216, 34]), blocked);
+    assert_eq!(back(vec![], "_x.plain.example", rtype::A, &[192, 168, 0, 1]), blocked, "an underscore");
+    let by_law = name("cdn.mandatory.example").to_wire();
+    assert_eq!(back(vec![], "plain.example", rtype::CNAME, &by_law), blocked);
+    assert_eq!(
+        back(vec![], "benign.blocked.example", rtype::CNAME, &by_law),
+        blocked,
+        "a person can't allow it"
+    );
 }
 
 #[test]
@@ -243,9 +251,8 @@ fn what_is_no_question_gets_what_its_door_can_say() {
 }
 
 #[test]
-fn deny_refuses_and_says_so() {
-    let mut filter = Filter::new(b"", "test/1/1".into()).unwrap();
-    filter.policy = policy(|group| group.failure_mode = FailureMode::Deny);
+fn without_a_snapshot_the_configured_failure_mode_may_deny_and_says_so() {
+    let mut filter = Filter::new(br#"{"failure_mode": "deny"}"#, "test/1/1".into()).unwrap();
     let wire = question("example.com", 1);
     let host = &mut Scripted::default();
     let outcome = filter.ask(host, Ticket(1), Asked { wire: &wire, client: CLIENT, door: "udp" });
@@ -270,8 +277,13 @@ fn events_that_were_not_taken_are_offered_again_and_one_that_never_will_be_is_dr
         batch.events.iter().map(|event| event.seq).collect::<Vec<_>>()
     };
     assert_eq!(answer(&mut filter, host, 503), [1, 2, 3], "later");
+    let offered = host.callouts.len();
+    filter.tick(host);
+    assert_eq!(host.callouts.len(), offered, "not at once");
+    host.now_ms += 250;
     filter.tick(host);
     assert_eq!(answer(&mut filter, host, 401), [1, 2, 3], "a token that an operator will mend");
+    host.now_ms += 500;
     filter.tick(host);
     assert_eq!(answer(&mut filter, host, 400), [1, 2, 3], "never: at once again, but fewer");
     assert_eq!(answer(&mut filter, host, 400), [1], "this one alone: dropped");

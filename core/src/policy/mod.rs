@@ -8,6 +8,7 @@ pub mod bucket;
 pub mod budget;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,7 @@ pub enum FailureMode {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
-    /// Groups; the one with the longest prefix that holds the client wins, else the first.
+    /// Groups; the one with the longest prefix that holds the client wins, else the one without clients.
     pub groups: Vec<Group>,
     /// Share of malicious among unlisted names that the models' scores are corrected for, (0, 1).
     pub prior: f64,
@@ -100,7 +101,8 @@ pub struct Group {
     /// Callouts a second that one client may cause, and that names under one registrable domain may; one
     /// instance of the filter makes 50 times as many. The largest of all groups holds.
     pub client_callouts_per_s: u32,
-    /// Distinct names under one registrable domain from one client in a minute that make a tunnel.
+    /// Distinct names under one registrable domain from one client in a minute that make a tunnel. More than
+    /// 1,420 are not told apart: from 1,421 on there is no limit.
     pub tunnel_names_per_minute: u32,
     /// Windows in which a name is blocked.
     pub schedules: Vec<Schedule>,
@@ -121,7 +123,7 @@ impl Default for Group {
             honeypot_ttl_s: 10,
             rebinding: true,
             keep_clients_here: false,
-            client_callouts_per_s: 20,
+            client_callouts_per_s: 100,
             tunnel_names_per_minute: 200,
             schedules: Vec::new(),
         }
@@ -160,14 +162,22 @@ impl Schedule {
 }
 
 impl Policy {
-    /// The group of a client: longest prefix first, else the first group.
-    pub fn group_of(&self, client: IpAddr) -> Option<&Group> {
-        let prefix = |group: &Group| {
-            let held = group.clients.iter().filter(|net| net.contains(&client)).map(|net| net.prefix_len());
-            held.max()
+    /// The policy of a filter that has no snapshot: everybody in one group, whose failure mode decides.
+    pub fn without_snapshot(failure_mode: FailureMode) -> Self {
+        Self { groups: vec![Group { failure_mode, ..Group::default() }], ..Self::default() }
+    }
+
+    /// The group of a client: the one with the longest prefix that holds it; a group without clients is
+    /// everybody's. Where none fits, the default group is meant.
+    pub fn group_of(&self, client: IpAddr) -> &Group {
+        static NOBODYS: LazyLock<Group> = LazyLock::new(Group::default);
+        let reach = |group: &Group| {
+            let held = group.clients.iter().filter(|net| net.contains(&client)).map(IpNet::prefix_len);
+            // One more than the prefix, so that a network of everybody comes before a group without clients.
+            held.max().map(|bits| u16::from(bits) + 1).or(group.clients.is_empty().then_some(0))
         };
-        let best = self.groups.iter().filter_map(|group| prefix(group).map(|len| (len, group)));
-        best.max_by_key(|(len, _)| *len).map(|(_, group)| group).or_else(|| self.groups.first())
+        let fits = self.groups.iter().rev().filter_map(|group| reach(group).map(|reach| (reach, group)));
+        fits.max_by_key(|(reach, _)| *reach).map_or(&NOBODYS, |(_, group)| group)
     }
 }
 
@@ -206,9 +216,28 @@ mod tests {
             vec![group("all", "0.0.0.0/0"), group("lab", "10.0.0.0/8"), group("desk", "10.1.1.1/32")];
         let policy = Policy { groups, ..Policy::default() };
         for (client, name) in
-            [("10.1.1.1", "desk"), ("10.9.9.9", "lab"), ("192.0.2.1", "all"), ("::1", "all")]
+            [("10.1.1.1", "desk"), ("10.9.9.9", "lab"), ("192.0.2.1", "all"), ("::1", "default")]
         {
-            assert_eq!(policy.group_of(client.parse().unwrap()).unwrap().name, name, "{client}");
+            assert_eq!(policy.group_of(client.parse().unwrap()).name, name, "{client}");
         }
+    }
+
+    #[test]
+    fn a_client_of_no_group_is_in_the_one_for_everybody_and_never_in_somebody_elses() {
+        let kids = Group {
+            name: "kids".into(),
+            clients: "10.1.0.0/16".parse().into_iter().collect(),
+            ..Group::default()
+        };
+        let rest = Group { name: "rest".into(), ..Group::default() };
+        let name_of = |groups: &[&Group], client: &str| {
+            let groups = groups.iter().map(|group| (*group).clone()).collect();
+            Policy { groups, ..Policy::default() }.group_of(client.parse().unwrap()).name.clone()
+        };
+        assert_eq!(name_of(&[&kids, &rest], "10.1.0.9"), "kids");
+        assert_eq!(name_of(&[&kids, &rest], "192.168.1.5"), "rest");
+        assert_eq!(name_of(&[&rest, &kids], "10.1.0.9"), "kids");
+        assert_eq!(name_of(&[&kids], "192.168.1.5"), "default");
+        assert_eq!(name_of(&[], "192.168.1.5"), "default");
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::FailureMode;
+
 /// `POST /v1/score` request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScoreRequest {
@@ -78,6 +80,8 @@ pub struct PluginConfig {
     pub spool_events: u32,
     /// Emit an event for each question.
     pub events: bool,
+    /// What becomes of questions while there is no snapshot: `allow` or `deny`. Once there is one, its groups say.
+    pub failure_mode: FailureMode,
     /// Hold headers until the body is decided. Needs `allow_on_headers_stop_iteration` in Envoy; where that can't
     /// be set (Istio's WasmPlugin) say `false`: headers pass at once and the body is held.
     pub hold_headers: bool,
@@ -102,6 +106,7 @@ impl Default for PluginConfig {
             trusted_hops: 0,
             spool_events: 65_536,
             events: true,
+            failure_mode: FailureMode::Allow,
             hold_headers: true,
         }
     }

@@ -108,3 +108,21 @@ pub enum SnapshotError {
     #[error("the snapshot feed's reply is wrong: {0}")]
     Reply(&'static str),
 }
+
+impl SnapshotError {
+    /// Whether the way here may be to blame, so that the same snapshot may be whole the next time.
+    pub fn is_of_transport(&self) -> bool {
+        matches!(
+            self,
+            Self::NotASnapshot
+                | Self::Short { .. }
+                | Self::Long { .. }
+                | Self::LongManifest(_)
+                | Self::ManifestHash
+                | Self::Chunk { .. }
+                | Self::Gap(_)
+                | Self::Status(_)
+                | Self::Reply(_)
+        )
+    }
+}

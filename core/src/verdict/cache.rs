@@ -5,6 +5,12 @@
 
 use std::collections::HashMap;
 
+/// Whether a time that was set `most_ms` ahead at most is still to come. One that lies further ahead was set
+/// before the clock was set back, and counts as past.
+pub fn lasts(until_ms: u64, now_ms: u64, most_ms: u64) -> bool {
+    (1..=most_ms).contains(&until_ms.saturating_sub(now_ms))
+}
+
 /// At most `2 * capacity` values by text.
 #[derive(Debug)]
 pub struct Generations<V> {
@@ -61,6 +67,13 @@ impl<V> Generations<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_nothing_last_longer() {
+        assert!(lasts(100, 99, 60) && lasts(100, 40, 60));
+        assert!(!lasts(100, 100, 60) && !lasts(100, 500, 60), "past");
+        assert!(!lasts(100, 39, 60), "set before the clock went back");
+    }
 
     #[test]
     fn what_is_used_stays_and_the_rest_goes() {

@@ -20,7 +20,7 @@ use crate::policy::budget::Budgets;
 use crate::policy::{FailureMode, Group, Mode, Policy};
 use crate::schema::ScoreResult;
 use crate::snapshot::{Decision, Match, Role, Snapshot};
-use crate::verdict::cache::Generations;
+use crate::verdict::cache::{Generations, lasts};
 use crate::verdict::special::{Special, special};
 use crate::verdict::{Action, Reason, Step, TraceLine, Verdict, round_score};
 
@@ -28,6 +28,9 @@ use crate::verdict::{Action, Reason, Step, TraceLine, Verdict, round_score};
 pub const LEAST_BLOCKING_P: f64 = 0.90;
 /// Below this confidence a verdict of the model is put before a person.
 pub const LEAST_CONFIDENCE: f64 = 0.90;
+
+/// How long a scorer's answer is believed, milliseconds.
+pub const SCORE_TTL_MS: u64 = 600_000;
 
 /// What the trace says of a callout that may be made, or need not be.
 const WITHIN_BUDGET: &str = "within the budget of callouts";
@@ -72,7 +75,7 @@ impl World<'_> {
     /// What the scorer said of a name, if that is still believed.
     fn known_score(&mut self, name: &str) -> Option<(ScoreResult, String)> {
         let (result, model, until_ms) = self.scores.get(name)?;
-        (*until_ms > self.now_ms).then(|| (result.clone(), model.clone()))
+        lasts(*until_ms, self.now_ms, SCORE_TTL_MS).then(|| (result.clone(), model.clone()))
     }
 
     /// Probability of malicious by the small model for the declared prior, its cache first.
@@ -142,6 +145,8 @@ pub struct Case {
     passing: bool,
     /// The group's mode has the last word.
     wrapped: bool,
+    /// The scorer's word was known from before.
+    score_known: bool,
 }
 
 type Flow = ControlFlow<Ruling>;
@@ -149,8 +154,10 @@ type Flow = ControlFlow<Ruling>;
 impl Case {
     /// A new case: `name` asked with type `qtype` by `client`.
     pub fn new(name: Name, qtype: u16, client: IpAddr, world: &World<'_>) -> Self {
-        let group = world.policy.group_of(client).filter(|_| world.runs(Step::Group)).cloned();
-        let group = group.unwrap_or_default();
+        let group = match world.runs(Step::Group) {
+            true => world.policy.group_of(client).clone(),
+            false => Group::default(),
+        };
         let snapshot = world.snapshot.map(|s| s.id().to_owned()).unwrap_or_default();
         let mut case = Self {
             name,
@@ -162,6 +169,7 @@ impl Case {
             model: None,
             passing: false,
             wrapped: world.runs(Step::Mode),
+            score_known: false,
         };
         let said = Self::question_line(&case.name, qtype);
         case.say(Step::Decode, said);
@@ -188,6 +196,11 @@ impl Case {
         self.passing
     }
 
+    /// Whether what the scorer said of the name was known from an earlier question.
+    pub fn knew_score(&self) -> bool {
+        self.score_known
+    }
+
     /// Runs the cascade from its start.
     pub fn run(&mut self, world: &mut World<'_>) -> Next {
         let mut scored = true;
@@ -202,7 +215,7 @@ impl Case {
                         wrap: Wrap::None,
                     }));
                 }
-                Some(Special::Unscored(why)) => {
+                Some(Special::Unscored { why, .. }) => {
                     self.say(Step::Special, format!("{why}: never scored"));
                     scored = false;
                 }
@@ -219,7 +232,7 @@ impl Case {
         let Some(snapshot) = world.snapshot else {
             self.passing = true;
             self.say(Step::Lists, "no snapshot in force".to_owned());
-            return Next::Settled(self.failed());
+            return Next::Settled(self.failed(Wrap::None));
         };
         if let ControlFlow::Break(ruling) = self.by_lists(world, snapshot) {
             return Next::Settled(self.settle(ruling));
@@ -402,6 +415,7 @@ impl Case {
         }
         if world.scorer && world.runs(Step::Scorer) {
             if let Some((result, model)) = world.known_score(self.name.as_str()) {
+                self.score_known = true;
                 self.say(Step::Budget, WITHIN_BUDGET.to_owned());
                 return Next::Settled(self.scored(world, Scored::Result(result, model)));
             }
@@ -440,7 +454,7 @@ impl Case {
             Scored::Failed(why) => {
                 self.passing = true;
                 self.say(Step::Scorer, format!("scorer gave no score: {why}"));
-                return self.failed();
+                return self.failed(Wrap::Models);
             }
         };
         let p = round_score(result.p.or(result.score).unwrap_or_default());
@@ -476,13 +490,13 @@ impl Case {
         self.pass(Some(Reason::NotConfident))
     }
 
-    /// A remote part is away: the failure mode decides.
-    fn failed(&mut self) -> Verdict {
+    /// A remote part is away: the failure mode decides, within the mode of what it was asked for.
+    fn failed(&mut self, wrap: Wrap) -> Verdict {
         let action = match self.group.failure_mode {
             FailureMode::Allow => Action::Allow,
             FailureMode::Deny => Action::Refused,
         };
-        self.settle(Ruling { action, reason: Reason::Failure, rule: None, wrap: Wrap::None })
+        self.settle(Ruling { action, reason: Reason::Failure, rule: None, wrap })
     }
 
     /// Allowed.

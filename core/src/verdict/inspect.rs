@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::message::{Answer, Data};
 use crate::name::Name;
 use crate::policy::{Group, Mode, Policy};
-use crate::snapshot::{Decision, Role, Snapshot};
+use crate::snapshot::{Decision, Match, Role, Snapshot};
 use crate::verdict::special::{Special, special};
 use crate::verdict::{Action, Reason, Step, TraceLine, Verdict};
 
@@ -25,7 +25,8 @@ pub fn inspect(
     if group.lists == Mode::Off || policy.skip_steps.contains(&Step::Response) {
         return None;
     }
-    let local = matches!(special(name, false, &policy.local_zones), Some(Special::Unscored(_)));
+    let local =
+        matches!(special(name, false, &policy.local_zones), Some(Special::Unscored { inside: true, .. }));
     let allowed_by_person =
         matches!(verdict.reason(), Some(Reason::Vetted | Reason::Unblock | Reason::Allowlist));
     let found = answer.records.iter().find_map(|record| {
@@ -35,15 +36,16 @@ pub fn inspect(
             Data::Svcb { target, hints, .. } => (Some(target), hints),
             Data::Other => (None, &[]),
         };
-        let target = targets.filter(|target| !target.is_root() && *target != name && !allowed_by_person);
+        let target = targets.filter(|target| !target.is_root() && *target != name);
         target
-            .and_then(|target| against_target(target, group, snapshot))
+            .and_then(|target| against_target(target, group, snapshot?, allowed_by_person))
             .or_else(|| against_address(addresses, group, local))
     });
-    let (action, rule, said) = found?;
+    let Found { action, rule, said, by_law } = found?;
     let mut changed = verdict.clone();
     changed.rule = Some(rule);
     changed.reasons = vec![Reason::Response];
+    changed.reasons.extend(by_law.then_some(Reason::Mandatory));
     changed.ttl_s = if action == Action::Honeypot { group.honeypot_ttl_s } else { group.block_ttl_s };
     for line in &mut changed.trace {
         line.decided = false;
@@ -60,10 +62,35 @@ pub fn inspect(
     Some(changed)
 }
 
-type Found = (Action, String, String);
+struct Found {
+    action: Action,
+    rule: String,
+    said: String,
+    /// A mandatory list says so.
+    by_law: bool,
+}
 
-fn against_target(target: &Name, group: &Group, snapshot: Option<&Snapshot>) -> Option<Found> {
-    let snapshot = snapshot?;
+/// The steps of lists and people for a name that the answer leads to, in the order of the cascade.
+fn against_target(target: &Name, group: &Group, snapshot: &Snapshot, allowed: bool) -> Option<Found> {
+    let matches = snapshot.lookup(target);
+    let first = |role: Role| {
+        matches.iter().find_map(|found| {
+            let list = snapshot.lists().get(usize::from(found.list))?;
+            (list.role == role).then_some((found, list.name.as_str()))
+        })
+    };
+    let listed = |(found, list): (&Match, &str), by_law| Found {
+        action: group.block_action,
+        rule: list.to_owned(),
+        said: format!("leads to {target}, listed by {list} as {}", found.suffix),
+        by_law,
+    };
+    if let Some(found) = first(Role::Mandatory) {
+        return Some(listed(found, true));
+    }
+    if allowed {
+        return None;
+    }
     if let Some(vetted) = snapshot.vetted(target) {
         let action = match vetted.decision {
             Decision::Benign => return None,
@@ -71,22 +98,11 @@ fn against_target(target: &Name, group: &Group, snapshot: Option<&Snapshot>) -> 
             Decision::Honeypot => Action::Honeypot,
         };
         let said = format!("leads to {target}, vetted by {}", vetted.author);
-        return Some((action, format!("vetted:{}", vetted.name), said));
+        return Some(Found { action, rule: format!("vetted:{}", vetted.name), said, by_law: false });
     }
-    let matches = snapshot.lookup(target);
-    let role = |index: u16| snapshot.lists().get(usize::from(index));
-    let mut best: Option<(&crate::snapshot::Match, &str)> = None;
-    for found in &matches {
-        let Some(list) = role(found.list) else { continue };
-        match list.role {
-            Role::Allow if best.is_none_or(|(b, _)| found.suffix.len() >= b.suffix.len()) => return None,
-            Role::Block | Role::Mandatory if best.is_none() => best = Some((found, &list.name)),
-            _ => {}
-        }
-    }
-    let (found, list) = best?;
-    let said = format!("leads to {target}, listed by {list} as {}", found.suffix);
-    Some((group.block_action, list.to_owned(), said))
+    let block = first(Role::Block)?;
+    let spared = first(Role::Allow).is_some_and(|(allow, _)| allow.suffix.len() >= block.0.suffix.len());
+    (!spared).then(|| listed(block, false))
 }
 
 fn against_address(addresses: &[IpAddr], group: &Group, local: bool) -> Option<Found> {
@@ -95,7 +111,7 @@ fn against_address(addresses: &[IpAddr], group: &Group, local: bool) -> Option<F
     }
     let inside = addresses.iter().find(|address| is_inside(**address))?;
     let said = format!("a public name answered with the private address {inside}");
-    Some((group.block_action, "rebinding".to_owned(), said))
+    Some(Found { action: group.block_action, rule: "rebinding".to_owned(), said, by_law: false })
 }
 
 /// Whether an address belongs to a private network, this machine, this link or nobody.

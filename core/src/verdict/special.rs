@@ -12,9 +12,17 @@ use crate::verdict::Action;
 pub enum Special {
     /// Answered here; the text says why.
     Answered(Action, &'static str),
-    /// Passed on through lists, never scored; the text says why.
-    Unscored(&'static str),
+    /// Passed on through lists, never scored.
+    Unscored {
+        /// Why.
+        why: &'static str,
+        /// Its answers may be addresses of the network inside, or codes in the clothes of such addresses.
+        inside: bool,
+    },
 }
+
+/// Zones that never leave, whatever a policy says.
+const NEVER_LEAVE: &[&str] = &["localhost", "invalid", "onion", "alt"];
 
 /// Zones answered here, with what is answered.
 const ANSWERED: &[(&str, Action, &str)] = &[
@@ -75,8 +83,10 @@ const DOH_RESOLVERS: &[&str] = &[
 /// What is special about `name`, if anything. `keep_clients_here` closes the browsers' ways around;
 /// `local_zones` are answered inside the network.
 pub fn special(name: &Name, keep_clients_here: bool, local_zones: &[String]) -> Option<Special> {
+    let local = local_zones.iter().any(|zone| name.is_within(zone));
     for (zone, action, why) in ANSWERED {
-        if name.is_within(zone) {
+        // A network may serve `corp.local` or `home.arpa` itself, and says so by a local zone.
+        if name.is_within(zone) && (!local || NEVER_LEAVE.contains(zone)) {
             return Some(Special::Answered(*action, why));
         }
     }
@@ -88,16 +98,19 @@ pub fn special(name: &Name, keep_clients_here: bool, local_zones: &[String]) -> 
             return Some(Special::Answered(Action::Nxdomain, "public DoH resolver: keeps clients here"));
         }
     }
-    if name.label_count() <= 1 {
-        return Some(Special::Unscored("root or single label"));
+    let inside = |why| Some(Special::Unscored { why, inside: true });
+    if local {
+        return inside("local zone");
     }
-    if local_zones.iter().any(|zone| name.is_within(zone)) {
-        return Some(Special::Unscored("local zone"));
+    if name.label_count() <= 1 {
+        return inside("root or single label");
     }
     if let Some((_, why)) = UNSCORED.iter().find(|(zone, _)| name.is_within(zone)) {
-        return Some(Special::Unscored(why));
+        return inside(why);
     }
-    name.labels().any(|label| label.starts_with('_')).then_some(Special::Unscored("underscore label"))
+    // Anybody can put such a label before a name of theirs: their answers are looked at as all others.
+    let underscore = Special::Unscored { why: "underscore label", inside: false };
+    name.labels().any(|label| label.starts_with('_')).then_some(underscore)
 }
 
 #[cfg(test)]
@@ -130,8 +143,26 @@ mod tests {
             "2.0.0.127.zen.spamhaus.org",
             "a.corp.example",
         ] {
-            assert!(matches!(of(name, false), Some(Special::Unscored(_))), "{name}");
+            assert!(matches!(of(name, false), Some(Special::Unscored { .. })), "{name}");
         }
+    }
+
+    #[test]
+    fn a_local_zone_wins_over_what_is_answered_here_but_for_names_that_never_leave() {
+        let zones = ["corp.local", "home.arpa", "onion"].map(str::to_owned);
+        let of = |text: &str| special(&Name::parse(text).unwrap(), false, &zones);
+        for text in ["dc.corp.local", "nas.home.arpa"] {
+            assert!(matches!(of(text), Some(Special::Unscored { inside: true, .. })), "{text}");
+        }
+        for text in ["x.onion", "printer.local"] {
+            assert!(matches!(of(text), Some(Special::Answered(Action::Nxdomain, _))), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_underscore_does_not_open_the_inside() {
+        assert!(matches!(of("_x.evil.com", false), Some(Special::Unscored { inside: false, .. })));
+        assert!(matches!(of("_x.corp.example", false), Some(Special::Unscored { inside: true, .. })));
     }
 
     #[test]

@@ -277,6 +277,7 @@ impl Starting {
             token,
             scorer_cluster: if config.scorer.is_empty() { String::new() } else { SCORER.into() },
             snapshot_keys: snapshot_keys(&config.data_dir),
+            failure_mode: config.failure_mode,
             ..PluginConfig::default()
         };
         let plugin = find_plugin(&config.plugin)?;

@@ -9,6 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use dnsvet_core::name::Name;
+use dnsvet_core::policy::Group;
+use dnsvet_core::verdict::Action;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
@@ -299,8 +301,29 @@ fn check(key: &Key, value: &Value, place: &Place) -> Result<(), ConfigError> {
             if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
                 return Err(bad(format!("two groups with the name `{}`", pair[0])));
             }
+            for group in &config.groups {
+                group_works(group).map_err(|got| bad(format!("`{}` with {got}", group.name)))?;
+            }
         }
         _ => {}
+    }
+    Ok(())
+}
+
+/// Whether a group can do what it says; else what it can't.
+fn group_works(group: &Group) -> Result<(), String> {
+    if matches!(group.block_action, Action::Allow | Action::Custom) {
+        let word = group.block_action.as_str();
+        return Err(format!(
+            "block_action = \"{word}\", which blocks nothing; to block nothing say lists = \"off\""
+        ));
+    }
+    for schedule in &group.schedules {
+        Name::parse(&schedule.name)
+            .map_err(|error| format!("the schedule of `{}` ({error})", schedule.name))?;
+        if schedule.from_minute >= 1_440 || schedule.to_minute > 1_440 {
+            return Err(format!("the schedule of `{}`: minutes of a day are 0 to 1440", schedule.name));
+        }
     }
     Ok(())
 }

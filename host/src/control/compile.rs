@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dnsvet_core::lists::Format;
 use dnsvet_core::model::Brands;
+use dnsvet_core::name::Name;
 use dnsvet_core::policy::{Group, Policy};
 use dnsvet_core::snapshot::{BuildError, Builder, Decision as Judged, Role, Snapshot, SnapshotError, Vetted};
 use dnsvet_models::registry::{Registry, RegistryError};
@@ -211,16 +212,31 @@ fn status(report: ListReport) -> Result<ListStatus, CompileError> {
     Ok(ListStatus { name, role, entries: counts.entries, rejected: counts.rejected, first_rejected })
 }
 
-/// The policy that a configuration means: its groups, or one for everybody.
+/// The policy that a configuration means: its groups, and one for everybody who is in none.
 fn policy(config: &Config) -> Policy {
-    let everybody = || Group {
-        lists: config.mode.lists,
-        models: config.mode.models,
-        failure_mode: config.failure_mode,
-        ..Group::default()
-    };
-    let groups = if config.groups.is_empty() { vec![everybody()] } else { config.groups.clone() };
-    Policy { groups, local_zones: config.local_zones.clone(), ..Policy::default() }
+    let mut groups = config.groups.clone();
+    if groups.iter().all(|group| !group.clients.is_empty()) {
+        let name = Group::default().name;
+        let taken = groups.iter().any(|group| group.name == name);
+        groups.push(Group {
+            name: if taken { "everybody".into() } else { name },
+            lists: config.mode.lists,
+            models: config.mode.models,
+            failure_mode: config.failure_mode,
+            ..Group::default()
+        });
+    }
+    for schedule in groups.iter_mut().flat_map(|group| &mut group.schedules) {
+        schedule.name = canonical(&schedule.name);
+    }
+    let local_zones = config.local_zones.iter().map(|zone| canonical(zone)).collect();
+    Policy { groups, local_zones, ..Policy::default() }
+}
+
+/// A name as the filter compares it: lower case, A-labels, no dot at the end. The configuration's own check has
+/// refused what is no name.
+fn canonical(text: &str) -> String {
+    Name::parse(text).map_or_else(|_| text.to_owned(), |name| name.as_str().to_owned())
 }
 
 fn vetted(state: &dyn ControlStore) -> Result<Vec<Vetted>, StoreError> {
@@ -250,4 +266,37 @@ fn key_file<const N: usize>(path: &Path) -> Result<[u8; N], ControlError> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dnsvet_core::policy::{Mode, Schedule};
+
+    #[test]
+    fn names_of_the_policy_are_compared_as_names_are() {
+        let schedule = Schedule { name: "Games.Example.".into(), from_minute: 0, to_minute: 1 };
+        let kids = Group { name: "kids".into(), schedules: vec![schedule], ..Group::default() };
+        let config =
+            Config { groups: vec![kids], local_zones: vec!["Corp.Example.".into()], ..Config::default() };
+        let policy = policy(&config);
+        assert_eq!(policy.local_zones, ["corp.example"]);
+        assert_eq!(policy.groups[0].schedules[0].name, "games.example");
+        assert_eq!(policy.groups.len(), 1, "a group without clients is everybody's");
+    }
+
+    #[test]
+    fn who_is_in_no_group_is_in_one_for_everybody_with_the_modes_of_the_configuration() {
+        let kids = Group {
+            name: "default".into(),
+            clients: "10.1.0.0/16".parse().into_iter().collect(),
+            ..Group::default()
+        };
+        let mut config = Config { groups: vec![kids], ..Config::default() };
+        config.mode.models = Mode::Enforce;
+        let policy = policy(&config);
+        let of = |client: &str| policy.group_of(client.parse().unwrap());
+        assert_eq!(of("10.1.0.1").name, "default");
+        assert_eq!((of("192.0.2.1").name.as_str(), of("192.0.2.1").models), ("everybody", Mode::Enforce));
+    }
 }

@@ -102,6 +102,10 @@ fn each_step_that_guesses_changes_an_answer() {
         with_scorer(&mut filter, open, &scorer_says(open, "malicious", 0.99))
     };
     assert_eq!(verdict(None), allowed(Reason::Budget));
+    let mut filter = with_model("x.example", policy(|group| group.client_callouts_per_s = 0));
+    let host = &mut Scripted::default();
+    ask(&mut filter, host, 1, open);
+    assert_eq!(host.counters.get(&Counter::BudgetExceeded), Some(&1));
     assert_eq!(verdict(Some(Step::Budget)), blocked(Reason::Model));
     // A scorer that is not sure blocks nothing.
     let verdict = |skip| {
@@ -143,6 +147,39 @@ fn what_the_scorer_says_decides_and_garbage_is_a_failure() {
 }
 
 #[test]
+fn models_in_log_mode_refuse_nothing_when_the_scorer_fails() {
+    let kinds = kinds();
+    let text = kinds.open[8].as_str();
+    let of = |mode| {
+        let deny = policy(|group| (group.models, group.failure_mode) = (mode, FailureMode::Deny));
+        with_scorer(&mut with_model("x.example", deny), text, &Reply::nothing())
+    };
+    assert_eq!(of(Mode::Enforce), (Action::Refused, Some(Reason::Failure)));
+    assert_eq!(of(Mode::Log), (Action::Allow, Some(Reason::Failure)));
+}
+
+#[test]
+fn a_verdict_of_the_snapshot_before_is_not_kept() {
+    let kinds = kinds();
+    let text = kinds.open[9].as_str();
+    let mut filter = with_model("x.example", policy(|_| {}));
+    let host = &mut Scripted::default();
+    assert_eq!(ask(&mut filter, host, 1, text), Outcome::Wait);
+    let mut newer = builder();
+    newer.vet(Vetted {
+        name: text.into(),
+        decision: Decision::Malicious,
+        exact: false,
+        author: "a".into(),
+        time_ms: 1,
+    });
+    let bytes = newer.small_model(SMALL).policy(policy(|_| {})).serial(2).build(None).unwrap();
+    filter.set_snapshot(Snapshot::open(Bytes::from(bytes), &[]).unwrap()).unwrap();
+    filter.on_reply(host, CalloutId(0), &scorer_says(text, "benign", 0.01));
+    assert!(matches!(ask(&mut filter, host, 2, text), Outcome::Answer(_)), "the decision is in force");
+}
+
+#[test]
 fn questions_for_one_name_wait_for_one_callout_and_its_score_is_kept() {
     let kinds = kinds();
     let text = kinds.open[2].as_str();
@@ -163,6 +200,7 @@ fn questions_for_one_name_wait_for_one_callout_and_its_score_is_kept() {
         "the verdict is old, the score is not"
     );
     assert_eq!(host.callouts.len(), 1);
+    assert_eq!(host.counters.get(&Counter::ScoreCacheHits), Some(&1));
 }
 
 #[test]

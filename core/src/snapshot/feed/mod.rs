@@ -21,6 +21,7 @@ use super::container::{CHUNK_BYTES, Manifest, head_bytes};
 use super::fuse::mix;
 use super::{Snapshot, SnapshotError};
 use crate::host::{Callout, Peer, Reply};
+use crate::verdict::cache::lasts;
 
 /// What a poll asks for: room for the manifest and the small sections behind it.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -134,7 +135,7 @@ impl Feed {
             self.in_flight = Some(Asked::Range(range));
             return Some(callout);
         }
-        if now_ms < self.due_ms {
+        if lasts(self.due_ms, now_ms, MOST_REFUSED_MS.max(u64::from(self.config.poll_ms))) {
             return None;
         }
         self.in_flight = Some(Asked::Head);
@@ -216,7 +217,11 @@ impl Feed {
             }
             _ => Manifest::decode(&reply.body, &self.config.keys),
         };
-        let manifest = manifest.inspect_err(|_| self.refused = etag(reply))?;
+        let manifest = manifest.inspect_err(|error| {
+            if !error.is_of_transport() {
+                self.refused = etag(reply);
+            }
+        })?;
         if self.refused.as_ref() == Some(&manifest.id) {
             return Ok(FeedStep::Idle);
         }
