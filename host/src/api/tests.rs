@@ -18,7 +18,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Api, MAX_BODY_BYTES, ask_socket};
+use super::{Api, ControlSocket, MAX_BODY_BYTES, ask_socket};
 use crate::config::Config;
 use crate::control::{Control, now_ms, secret};
 use crate::store::Tenant;
@@ -64,7 +64,8 @@ impl Server {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ending, ended) = watch::channel(false);
-        tokio::spawn(Api::new(control.clone(), None, ended).serve(listener));
+        let socket = ControlSocket::bind(&config.data_dir).unwrap();
+        tokio::spawn(Api::new(control.clone(), None, ended).serve(listener, socket));
         let client = Client::builder(TokioExecutor::new()).build_http();
         let server = Self { folder, control, address, client, ending };
         while server.get("/healthz", "").await.status != StatusCode::OK {
@@ -442,6 +443,8 @@ async fn the_socket_vets_without_a_password_and_only_for_its_owner() {
     let vetted = snapshot.vetted(&Name::parse("xn--bcher-kva.example").unwrap()).unwrap();
     assert_eq!((vetted.decision, vetted.exact, vetted.author.as_str()), (Vetted::Honeypot, true, "local"));
     assert_eq!(ask(json!({"name": "x.example", "decision": "perhaps"})).await.status, 400);
+    let second = ControlSocket::bind(&server.data()).unwrap_err().to_string();
+    assert!(second.contains("control.sock: another dnsvet runs"), "{second}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,8 +17,9 @@ use dnsvet_core::host::Counter;
 use dnsvet_core::schema::PluginConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use crate::api::Api;
+use crate::api::{Api, ControlSocket};
 use crate::callout::{ClusterError, Clusters};
 use crate::commands::check;
 use crate::config::{Config, ConfigError, Flags};
@@ -89,6 +90,9 @@ pub enum ServeError {
     /// The control plane.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The control socket.
+    #[error("can't open the control socket: {0}")]
+    Socket(std::io::Error),
     /// The upstreams.
     #[error(transparent)]
     Upstreams(#[from] UpstreamsError),
@@ -168,9 +172,9 @@ async fn serve(args: Args, running: Config) -> Result<ExitCode, ServeError> {
     let (mut terminate, mut interrupt, mut hangup) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
     let (ending, ended) = watch::channel(false);
-    let control = match args.roles.contains(&Role::Control) {
-        true => Some(start_control(&running, ended).await?),
-        false => None,
+    let (control, mut api) = match args.roles.contains(&Role::Control) {
+        true => start_control(&running, ended).await.map(|(control, api)| (Some(control), Some(api)))?,
+        false => (None, None),
     };
     let resolver = if args.roles.contains(&Role::Resolver) {
         let starting = Starting::new(&args, &running, control.as_ref())?;
@@ -178,31 +182,51 @@ async fn serve(args: Args, running: Config) -> Result<ExitCode, ServeError> {
     } else {
         None
     };
-    loop {
+    let code = loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&args.config, &running, control.as_ref().map(|(control, ..)| control)).await,
+            _ = terminate.recv() => break ExitCode::SUCCESS,
+            _ = interrupt.recv() => break ExitCode::SUCCESS,
+            _ = hangup.recv() => reload(&args.config, &running, control.as_ref().map(|(control, _)| control)).await,
+            why = end_of(api.as_mut()) => {
+                // Filters without a control plane get no decisions and no lists: better to be started again.
+                tracing::error!(why, "the API ended; so does this process");
+                api = None;
+                break ExitCode::FAILURE;
+            }
         }
-    }
+    };
     tracing::info!("draining");
     if let Some(resolver) = resolver {
         tokio::task::spawn_blocking(move || resolver.drain()).await.map_err(std::io::Error::other)??;
     }
     let _ = ending.send(true);
-    if let Some((_, _, api)) = control {
+    if let Some(api) = api {
         let _ = tokio::time::timeout(Duration::from_secs(3), api).await;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
-type RunningControl = (Arc<Control>, SocketAddr, tokio::task::JoinHandle<()>);
+/// Why the API ended; waits forever where none runs.
+async fn end_of(api: Option<&mut JoinHandle<()>>) -> String {
+    match api {
+        Some(api) => api.await.map_or_else(|error| error.to_string(), |()| "it was not told to".to_owned()),
+        None => std::future::pending().await,
+    }
+}
 
-async fn start_control(config: &Config, ended: watch::Receiver<bool>) -> Result<RunningControl, ServeError> {
+/// The control plane, and where its API is reached.
+type RunningControl = (Arc<Control>, SocketAddr);
+
+async fn start_control(
+    config: &Config,
+    ended: watch::Receiver<bool>,
+) -> Result<(RunningControl, JoinHandle<()>), ServeError> {
     let address = config.listen.api.ok_or(ServeError::NoApi)?;
     let bind_error = |source| BindError { address, kind: "api", source };
     let listener = tokio::net::TcpListener::bind(address).await.map_err(bind_error)?;
     let address = listener.local_addr().map_err(bind_error)?;
+    // Bound before anything in the folder is touched: it may be another dnsvet's.
+    let socket = ControlSocket::bind(&config.data_dir).map_err(ServeError::Socket)?;
     let starting = config.clone();
     let control = tokio::task::spawn_blocking(move || Control::start(&starting)).await;
     let control = control.map_err(std::io::Error::other)??;
@@ -212,12 +236,7 @@ async fn start_control(config: &Config, ended: watch::Receiver<bool>) -> Result<
     }
     let checker = check::live(Arc::clone(&control), &config.scorer);
     let api = Api::new(Arc::clone(&control), Some(checker), ended);
-    let serving = tokio::spawn(async move {
-        if let Err(error) = api.serve(listener).await {
-            tracing::error!(%error, "the API ended");
-        }
-    });
-    Ok((control, address, serving))
+    Ok(((control, address), tokio::spawn(api.serve(listener, socket))))
 }
 
 /// Lists, groups and modes are read again; what the doors need stays until a restart.
@@ -256,7 +275,7 @@ impl Starting {
     fn new(args: &Args, config: &Config, control: Option<&RunningControl>) -> Result<Self, ServeError> {
         let mut clusters = Clusters::default();
         let token = match control {
-            Some((control, address, _)) => {
+            Some((control, address)) => {
                 clusters.add(CONTROL, &format!("http://{}", reachable(*address)))?;
                 control.plugin_token().to_owned()
             }
@@ -312,7 +331,7 @@ impl Starting {
             tls,
             one_policy: config.groups.len() <= 1,
         };
-        Ok(Self { config: config.clone(), settings, control: control.map(|(c, ..)| Arc::clone(c)), plugin })
+        Ok(Self { config: config.clone(), settings, control: control.map(|(c, _)| Arc::clone(c)), plugin })
     }
 
     fn start(self) -> Result<Resolver, ServeError> {
