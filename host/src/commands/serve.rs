@@ -301,7 +301,8 @@ impl Starting {
         let plugin = find_plugin(&config.plugin)?;
         let wasm =
             std::fs::read(&plugin).map_err(|source| ServeError::File { path: plugin.clone(), source })?;
-        let runtime = Runtime::load(&wasm, Some(&config.data_dir.join("compiled")), Limits::default())
+        let limits = Limits::for_workers(worker_count(config));
+        let runtime = Runtime::load(&wasm, Some(&config.data_dir.join("compiled")), limits)
             .map_err(|source| ServeError::Plugin { path: plugin.clone(), source })?;
         let upstreams = match &args.demo_zone {
             Some(path) => Upstreams::Demo(Arc::new(Zone::load(path)?)),
