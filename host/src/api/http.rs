@@ -44,12 +44,7 @@ impl Default for Bounds {
 }
 
 /// Serves `router` until `ending` turns true; connections then finish what is under way.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    bounds: Bounds,
-    mut ending: watch::Receiver<bool>,
-) {
+pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, mut ending: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     let mut warned: Option<Instant> = None;
     loop {

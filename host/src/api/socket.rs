@@ -48,7 +48,8 @@ impl ControlSocket {
 
     /// Serves it, without an end.
     pub(super) async fn serve(self, api: Api) {
-        let router = Router::new().route("/vetting", post(vet)).route("/reload", post(reload)).with_state(api);
+        let router =
+            Router::new().route("/vetting", post(vet)).route("/reload", post(reload)).with_state(api);
         if let Err(error) = axum::serve(self.0, router).await {
             tracing::error!(%error, "the control socket ended; `dnsvet vet` will not work");
         }

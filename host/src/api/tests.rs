@@ -236,6 +236,17 @@ async fn failed_logins_are_slowed_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn parallel_logins_are_slowed_down_like_those_one_after_another() {
+    let server = Server::start(&[]).await;
+    let tries = futures_util::future::join_all((0..12).map(|_| server.login("admin", "wrong"))).await;
+    let looked_at = tries.iter().filter(|answer| answer.status == StatusCode::UNAUTHORIZED).count();
+    assert_eq!(looked_at, 5);
+    for (user, password) in [("u".repeat(65), "x".to_owned()), ("admin".to_owned(), "x".repeat(1_025))] {
+        assert_eq!(server.login(&user, &password).await.status, StatusCode::BAD_REQUEST);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_snapshot_is_served_with_validators_and_ranges() {
     let server = Server::start(&[("block:plain:a.txt", "evil.example\n")]).await;
     let token = format!("Bearer {}", server.control.plugin_token());

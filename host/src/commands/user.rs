@@ -78,7 +78,7 @@ pub fn run(args: Args) -> Result<ExitCode, UserError> {
         What::Add { name, role, password_stdin, config } => {
             let state = open(&config)?;
             if name.is_empty()
-                || name.len() > 64
+                || name.len() > secret::MAX_USER_BYTES
                 || name.contains(char::is_control)
                 || name.starts_with("token:")
             {
@@ -135,6 +135,10 @@ fn read_password() -> Result<String, UserError> {
     let password = line.trim_end_matches(['\r', '\n']).to_owned();
     if password.chars().count() < 10 {
         return Err(UserError::Unusable("a password has at least 10 characters".into()));
+    }
+    if password.len() > secret::MAX_PASSWORD_BYTES {
+        let most = secret::MAX_PASSWORD_BYTES;
+        return Err(UserError::Unusable(format!("a password has at most {most} bytes")));
     }
     Ok(password)
 }

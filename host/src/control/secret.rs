@@ -11,6 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::Semaphore;
 
+/// Longest name of a user, bytes.
+pub const MAX_USER_BYTES: usize = 64;
+/// Longest password, bytes: a longer one only costs time to hash.
+pub const MAX_PASSWORD_BYTES: usize = 1_024;
 /// Passwords hashed at once: each takes 19 MiB and a core.
 static HASHING: Semaphore = Semaphore::const_new(2);
 
