@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use super::{Api, ControlSocket, MAX_BODY_BYTES, ask_socket};
 use crate::config::Config;
-use crate::control::{Control, now_ms, secret};
+use crate::control::{Control, SNAPSHOT_FILE, now_ms, secret};
 use crate::store::Tenant;
 use crate::store::control::Role;
 
@@ -476,6 +476,24 @@ async fn secrets_are_readable_by_their_owner_only_and_the_serial_rises_over_a_re
     let next =
         published.wait_for(|p| p.as_ref().is_some_and(|p| p.serial > before.serial)).await.unwrap().clone();
     assert!(next.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_serial_rises_over_the_loss_of_the_control_planes_state() {
+    let server = Server::start(&[]).await;
+    for _ in 0..3 {
+        let control = server.control.clone();
+        tokio::task::spawn_blocking(move || control.reload(None)).await.unwrap().unwrap();
+    }
+    let data = server.folder.path().join("restored");
+    std::fs::create_dir(&data).unwrap();
+    for file in ["snapshot.key", "names.key", SNAPSHOT_FILE] {
+        std::fs::copy(server.data().join(file), data.join(file)).unwrap();
+    }
+    let again = Control::start(&Config { data_dir: data, ..Config::default() }).unwrap();
+    let before = again.published().expect("the last good snapshot").serial;
+    let next = tokio::task::spawn_blocking(move || again.reload(None)).await.unwrap().unwrap();
+    assert!(next.serial > before && before > 1, "{} after {before}", next.serial);
 }
 
 #[tokio::test(flavor = "multi_thread")]

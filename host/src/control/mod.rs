@@ -175,7 +175,12 @@ impl Control {
         let problem = Arc::new(Mutex::new(None));
         let compiler = compile::Compiler::open(config.clone(), state.clone())?;
         let metrics = metrics::Metrics::new();
-        let (published, _) = watch::channel(compiler.last_good());
+        let last_good = compiler.last_good();
+        if let Some(last_good) = &last_good {
+            // Filters refuse a lower serial, and `control.db` may be younger than the snapshot they have.
+            state.raise_serial(last_good.serial)?;
+        }
+        let (published, _) = watch::channel(last_good);
         let (orders, queue) = channel();
         let control = Arc::new(Self {
             data_dir: folder,

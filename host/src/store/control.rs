@@ -174,6 +174,8 @@ pub trait ControlStore: Send + Sync {
     fn audit_trail(&self, tenant: Tenant, limit: usize) -> Result<Vec<AuditRow>, StoreError>;
     /// The next serial number: greater than any before, kept before it is returned.
     fn next_serial(&self) -> Result<u64, StoreError>;
+    /// Makes the next serial numbers greater than this one.
+    fn raise_serial(&self, at_least: u64) -> Result<(), StoreError>;
 }
 
 /// The control plane's state in a SQLite file.
@@ -383,6 +385,13 @@ impl ControlStore for SqliteControl {
         })
         .map(|serial| serial as u64)
     }
+
+    fn raise_serial(&self, at_least: u64) -> Result<(), StoreError> {
+        let sql = "INSERT INTO serials VALUES ('snapshot', ?1)
+            ON CONFLICT (name) DO UPDATE SET serial = max(serial, excluded.serial)";
+        self.with(|connection| connection.execute(sql, params![at_least as i64]))?;
+        Ok(())
+    }
 }
 
 fn identity(row: &Row<'_>) -> rusqlite::Result<Identity> {
@@ -442,6 +451,9 @@ mod tests {
         drop(control);
         let again = SqliteControl::open(&folder.path().join("control.db")).unwrap();
         assert_eq!(again.next_serial().unwrap(), 3);
+        again.raise_serial(40).unwrap();
+        again.raise_serial(2).unwrap();
+        assert_eq!(again.next_serial().unwrap(), 41);
     }
 
     #[test]
