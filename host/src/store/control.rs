@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use dnsvet_core::snapshot::MOST_VETTED;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -164,7 +165,8 @@ pub trait ControlStore: Send + Sync {
     ) -> Result<(), StoreError>;
     /// Who a token lets in.
     fn token(&self, hash: &[u8; 32]) -> Result<Option<Identity>, StoreError>;
-    /// Stores a decision and its audit line; returns the row, or `None` if it took one back.
+    /// Stores a decision and its audit line; returns the row, or `None` if it took one back. One more than a
+    /// snapshot holds is refused: stored, it would stop every compile.
     fn decide(&self, tenant: Tenant, row: &VettedRow) -> Result<Option<VettedRow>, StoreError>;
     /// All decisions in force, newest first.
     fn vetted(&self, tenant: Tenant) -> Result<Vec<VettedRow>, StoreError>;
@@ -329,9 +331,16 @@ impl ControlStore for SqliteControl {
             }
             let detail = format!("{} {} (before: {})", row.name, row.decision.as_str(), row.before.as_str());
             add_audit(&transaction, tenant, row.time_ms, &row.author, "vet", &detail)?;
+            if before.is_none() && row.decision != Decision::None {
+                let sql = "SELECT count(*) FROM vetted WHERE tenant_id = ?1";
+                let count: i64 = transaction.query_row(sql, params![tenant.0], |row| row.get(0))?;
+                if count > MOST_VETTED as i64 {
+                    return Ok(Err(StoreError::DecisionsFull { most: MOST_VETTED }));
+                }
+            }
             transaction.commit()?;
-            Ok((row.decision != Decision::None).then_some(row))
-        })
+            Ok(Ok((row.decision != Decision::None).then_some(row)))
+        })?
     }
 
     fn vetted(&self, tenant: Tenant) -> Result<Vec<VettedRow>, StoreError> {
@@ -442,6 +451,29 @@ mod tests {
         let trail = control.audit_trail(Tenant::DEFAULT, 10).unwrap();
         assert_eq!(trail[0].detail, "x.example none (before: benign)");
         assert_eq!(trail.len(), 3);
+    }
+
+    #[test]
+    fn one_decision_more_than_a_snapshot_holds_is_refused_and_not_stored() {
+        let (_folder, control) = open();
+        let row = |name: &str, decision| VettedRow {
+            name: name.into(),
+            decision,
+            scope: Scope::Suffix,
+            author: "ana".into(),
+            time_ms: 1,
+            before: Decision::None,
+        };
+        let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+            INSERT INTO vetted SELECT 1, 'n' || i || '.example', 'benign', 0, 'ana', 1, 'none' FROM n";
+        control.with(|connection| connection.execute(fill, params![MOST_VETTED as i64])).unwrap();
+        let decide = |name, decision| control.decide(Tenant::DEFAULT, &row(name, decision));
+        let refused = decide("one.more.example", Decision::Malicious).unwrap_err().to_string();
+        assert!(refused.contains("65536 names") && refused.contains("take decisions back"), "{refused}");
+        assert_eq!(control.vetted(Tenant::DEFAULT).unwrap().len(), MOST_VETTED);
+        decide("n7.example", Decision::Malicious).unwrap().expect("another decision on the same name");
+        decide("n8.example", Decision::None).unwrap();
+        decide("one.more.example", Decision::Malicious).unwrap().expect("there is room again");
     }
 
     #[test]

@@ -58,6 +58,15 @@ pub enum StoreError {
     /// A stored verdict can't be read back.
     #[error("event {0}: its stored verdict is damaged; restore the store from a backup")]
     Damaged(i64),
+    /// There are as many decisions as a snapshot holds.
+    #[error(
+        "{most} names are decided, the most that a snapshot holds; take decisions back, decide a name with all below it \
+         instead of each, or put names in a list"
+    )]
+    DecisionsFull {
+        /// How many.
+        most: usize,
+    },
     /// A newer dnsvet wrote this file.
     #[error("{path}: schema {found} is newer than this build's {known}; start the newer dnsvet")]
     Newer {
