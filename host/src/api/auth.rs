@@ -121,7 +121,7 @@ pub async fn login(
     };
     api.limiter.succeeded(peer.ip(), &login.user);
     let (session, hash) = secret::fresh();
-    api.control.state().open_session(&hash, &identity.name, now + SESSION_MS)?;
+    api.control.state().open_session(&hash, &identity.name, now + SESSION_MS, now)?;
     let line = AuditRow {
         time_ms: now,
         author: identity.name.clone(),

@@ -148,8 +148,9 @@ pub trait ControlStore: Send + Sync {
     fn user(&self, name: &str) -> Result<Option<User>, StoreError>;
     /// How many users there are.
     fn user_count(&self) -> Result<u64, StoreError>;
-    /// Opens a session for a user, by the hash of its secret, until a time.
-    fn open_session(&self, hash: &[u8; 32], user: &str, until_ms: u64) -> Result<(), StoreError>;
+    /// Opens a session for a user, by the hash of its secret, until a time. Those that have ended are removed.
+    fn open_session(&self, hash: &[u8; 32], user: &str, until_ms: u64, now_ms: u64)
+    -> Result<(), StoreError>;
     /// Who a session belongs to, if it is still open.
     fn session(&self, hash: &[u8; 32], now_ms: u64) -> Result<Option<Identity>, StoreError>;
     /// Ends a session.
@@ -255,12 +256,20 @@ impl ControlStore for SqliteControl {
         .map(|count| count as u64)
     }
 
-    fn open_session(&self, hash: &[u8; 32], user: &str, until_ms: u64) -> Result<(), StoreError> {
+    fn open_session(
+        &self,
+        hash: &[u8; 32],
+        user: &str,
+        until_ms: u64,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
         self.with(|connection| {
-            connection
-                .execute("INSERT INTO sessions VALUES (?1, ?2, ?3)", params![hash, user, until_ms as i64])
-        })?;
-        Ok(())
+            let transaction = connection.transaction()?;
+            transaction.execute("DELETE FROM sessions WHERE until_ms <= ?1", params![now_ms as i64])?;
+            transaction
+                .execute("INSERT INTO sessions VALUES (?1, ?2, ?3)", params![hash, user, until_ms as i64])?;
+            transaction.commit()
+        })
     }
 
     fn session(&self, hash: &[u8; 32], now_ms: u64) -> Result<Option<Identity>, StoreError> {
@@ -493,7 +502,7 @@ mod tests {
         let (_folder, control) = open();
         control.set_user(Tenant::DEFAULT, "ana", Role::Vetter, "phc").unwrap();
         for hash in [[1; 32], [2; 32], [3; 32]] {
-            control.open_session(&hash, "ana", 100).unwrap();
+            control.open_session(&hash, "ana", 100, 1).unwrap();
         }
         assert_eq!(control.session(&[1; 32], 99).unwrap().unwrap().role, Role::Vetter);
         assert_eq!(control.session(&[1; 32], 100).unwrap(), None);
@@ -501,5 +510,17 @@ mod tests {
         assert_eq!(control.session(&[2; 32], 1).unwrap(), None);
         control.set_user(Tenant::DEFAULT, "ana", Role::Viewer, "other").unwrap();
         assert_eq!(control.session(&[3; 32], 1).unwrap(), None);
+    }
+
+    #[test]
+    fn sessions_that_have_ended_are_removed_when_one_is_opened() {
+        let (_folder, control) = open();
+        control.set_user(Tenant::DEFAULT, "ana", Role::Vetter, "phc").unwrap();
+        for (hash, until_ms, now_ms) in [([1; 32], 100, 1), ([2; 32], 200, 1), ([3; 32], 300, 100)] {
+            control.open_session(&hash, "ana", until_ms, now_ms).unwrap();
+        }
+        let count = "SELECT count(*) FROM sessions";
+        let left: i64 = control.with(|c| c.query_row(count, [], |row| row.get(0))).unwrap();
+        assert_eq!(left, 2);
     }
 }

@@ -278,9 +278,11 @@ impl Writer {
                 self.connection.execute(&sql, params![Tenant::DEFAULT.0, level as i64, from])?;
             }
         }
-        self.connection.execute("DELETE FROM sources WHERE last_ms < ?1", params![rollup_from * 1000])?;
-        // A sweep looks at every event, so it waits until it pays.
+        // These look at every event, so they wait until it pays.
         if self.removed > 0 && self.swept.elapsed() > SWEEP_EVERY {
+            // Events are found through their source, so it outlives the last of them.
+            let sql = "DELETE FROM sources WHERE last_ms < ?1 AND id NOT IN (SELECT source_id FROM events)";
+            self.connection.execute(sql, params![rollup_from * 1000])?;
             self.sweep()?;
         }
         self.shrink()?;

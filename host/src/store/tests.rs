@@ -275,6 +275,28 @@ fn retention_removes_old_events_and_their_names_and_keeps_the_counts() {
 }
 
 #[test]
+fn an_event_outlives_the_roll_ups_where_raw_events_are_kept_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let (now, day) = (now_ms(), 86_400_000);
+    let at = |seq, name: &str, days: u64| Event {
+        time_ms: now - days * day,
+        ..event(seq, name, "10.0.0.1", Action::Allow, Reason::Model)
+    };
+    append(&store, T, batch(vec![at(1, "gone.example", 500), at(2, "kept.example", 20)]));
+    drop(store);
+    let path = folder.path().join("events.db");
+    let retain = |raw_days| {
+        let keep = Retention { raw_days, rollup_days: 7, ..Retention::default() };
+        assert!(sqlite::Writer::for_test(&path, keep).retain(now).unwrap());
+        let store = open(folder.path());
+        let sources = store.overview(T, 0, now).unwrap().sources.len();
+        (store.search(T, &by_name("example")).unwrap().items.len(), sources)
+    };
+    assert_eq!((retain(400), retain(7)), ((1, 1), (0, 0)));
+}
+
+#[test]
 fn retention_by_size_removes_the_oldest_first() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
