@@ -21,8 +21,8 @@ use tokio::sync::watch;
 use super::{Api, ControlSocket, MAX_BODY_BYTES, ask_socket};
 use crate::config::Config;
 use crate::control::{Control, SNAPSHOT_FILE, now_ms, secret};
-use crate::store::Tenant;
 use crate::store::control::Role;
+use crate::store::{Search, Tenant};
 
 struct Server {
     folder: tempfile::TempDir,
@@ -364,6 +364,23 @@ async fn events_are_stored_once_and_found_with_their_trace() {
         text.contains("dnsvet_events_stored_total 2") && text.contains("dnsvet_events_known_total 2"),
         "{text}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_a_clock_that_is_wrong_is_stored_as_of_now() {
+    let server = Server::start(&[]).await;
+    let ahead = Event { time_ms: now_ms() + 86_400_000, ..event(1, "ahead.example", Reason::Model) };
+    let late = Event { time_ms: 1_000, ..event(2, "late.example", Reason::Model) };
+    let sent = batch(vec![ahead, late]);
+    assert_eq!(
+        server.post("/v1/events", server.control.plugin_token(), &sent).await.status,
+        StatusCode::NO_CONTENT
+    );
+    let search = Search { limit: 2, ..Search::default() };
+    let page = server.control.store().search(Tenant::DEFAULT, &search).unwrap();
+    let [late, ahead] = [&page.items[0].event, &page.items[1].event];
+    assert_eq!((ahead.name.as_str(), late.time_ms), ("ahead.example", 1_000));
+    assert!(ahead.time_ms <= now_ms() + 5 * 60_000, "{}", ahead.time_ms);
 }
 
 #[tokio::test(flavor = "multi_thread")]
