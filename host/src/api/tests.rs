@@ -480,7 +480,9 @@ async fn secrets_are_readable_by_their_owner_only_and_the_serial_rises_over_a_re
     use std::os::unix::fs::PermissionsExt;
     let server = Server::start(&[]).await;
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    for file in ["plugin.token", "snapshot.key", "control.db"] {
+    assert_eq!(mode(&server.data()), 0o700);
+    let databases = ["control.db", "control.db-wal", "control.db-shm", "events.db", "events.db-wal"];
+    for file in ["plugin.token", "snapshot.key"].into_iter().chain(databases) {
         assert_eq!(mode(&server.data().join(file)), 0o600, "{file}");
     }
     let before = server.control.published().unwrap();

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::config::{Config, ConfigError, Flags};
 use crate::control::socket_path;
+use crate::folder;
 use crate::wasm::{Limits, Runtime};
 
 /// How long a peer has to answer.
@@ -93,18 +94,31 @@ fn finding(check: &'static str, health: Health, found: impl Into<String>, remedy
     Finding { check, health, found: found.into(), remedy }
 }
 
+/// Leaves nothing behind: where the folder is not there yet, its parent must take it.
 fn data_dir(path: &Path) -> Finding {
-    let probe = path.join(".doctor");
-    let written = std::fs::create_dir_all(path).and_then(|()| std::fs::write(&probe, b"x"));
-    let _ = std::fs::remove_file(&probe);
-    match written {
-        Ok(()) => finding("data_dir", Health::Ok, format!("{} is writable", path.display()), ""),
-        Err(error) => finding(
+    let shown = path.display();
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let nearest = absolute.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let probe = nearest.join(".dnsvet-doctor");
+    if let Err(error) = std::fs::write(&probe, b"x").and_then(|()| std::fs::remove_file(&probe)) {
+        return finding(
             "data_dir",
             Health::Bad,
-            format!("{}: {error}", path.display()),
+            format!("{}: {error}", nearest.display()),
             "make it writable for this user, or set data_dir to another folder",
+        );
+    }
+    if nearest != absolute {
+        return finding("data_dir", Health::Ok, format!("{shown}: none yet; the first start makes it"), "");
+    }
+    match folder::open_mode(path) {
+        Ok(Some(mode)) => finding(
+            "data_dir",
+            Health::Warning,
+            format!("{shown} is writable, but open to others (mode {mode:04o})"),
+            "chmod 700 it; `dnsvet serve` does, if the folder is its user's",
         ),
+        _ => finding("data_dir", Health::Ok, format!("{shown} is writable"), ""),
     }
 }
 
@@ -307,5 +321,20 @@ mod tests {
         }
         assert_eq!(health("scorer").health, Health::Warning);
         assert_eq!(health("dns").found, "switched off");
+    }
+
+    #[test]
+    fn the_data_folder_is_looked_at_and_left_as_it_is() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("data");
+        assert!(data_dir(&folder).found.contains("none yet"));
+        assert!(!folder.exists());
+        std::fs::create_dir(&folder).unwrap();
+        for (mode, health) in [(0o750, Health::Warning), (0o700, Health::Ok)] {
+            std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(data_dir(&folder).health, health, "{mode:o}");
+        }
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
     }
 }

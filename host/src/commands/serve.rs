@@ -7,7 +7,6 @@
 
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,6 +23,7 @@ use crate::callout::{ClusterError, Clusters};
 use crate::commands::check;
 use crate::config::{Config, ConfigError, Flags};
 use crate::control::{Control, ControlError};
+use crate::folder;
 use crate::guest::GuestSettings;
 use crate::listener::{Access, BindError};
 use crate::metrics::{ResolverMetrics, plugin_metrics};
@@ -156,11 +156,7 @@ pub fn run(args: Args) -> Result<ExitCode, ServeError> {
     {
         return Err(ServeError::ForwardNotLoopback(forward));
     }
-    // Keys and tokens lie in it: its owner's alone.
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&config.data_dir)
+    folder::make(&config.data_dir)
         .map_err(|source| ServeError::File { path: config.data_dir.clone(), source })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(serve(args, config));

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::config::{ConfigError, Flags};
 use crate::control::{now_ms, secret};
+use crate::folder;
 use crate::store::control::{AuditRow, ControlStore, Role, SqliteControl};
 use crate::store::{StoreError, Tenant};
 
@@ -114,9 +115,9 @@ pub fn run(args: Args) -> Result<ExitCode, UserError> {
 }
 
 fn open(config: &Flags) -> Result<SqliteControl, UserError> {
-    let folder = config.load()?.data_dir;
-    std::fs::create_dir_all(&folder).map_err(|source| UserError::Folder { path: folder.clone(), source })?;
-    Ok(SqliteControl::open(&folder.join("control.db"))?)
+    let data_dir = config.load()?.data_dir;
+    folder::make(&data_dir).map_err(|source| UserError::Folder { path: data_dir.clone(), source })?;
+    Ok(SqliteControl::open(&data_dir.join("control.db"))?)
 }
 
 fn audit(state: &SqliteControl, what: &str, detail: &str) -> Result<(), StoreError> {

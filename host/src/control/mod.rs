@@ -23,6 +23,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::folder;
 use crate::store::control::{
     AuditRow, ControlStore, Decision, Identity, Role, Scope, SqliteControl, VettedRow,
 };
@@ -153,21 +154,21 @@ impl Control {
     /// # Errors
     /// If the folder, a key in it, or a store can't be used.
     pub fn start(config: &Config) -> Result<Arc<Self>, ControlError> {
-        let folder = config.data_dir.clone();
+        let data_dir = config.data_dir.clone();
         let file_error = |path: &Path| {
             let path = path.to_owned();
             move |source| ControlError::File { path, source }
         };
-        make_folder(&folder).map_err(file_error(&folder))?;
+        folder::make(&config.data_dir).map_err(file_error(&config.data_dir))?;
         let events = match config.store.strip_prefix("sqlite:") {
             Some(path) => PathBuf::from(path),
-            None => folder.join("events.db"),
+            None => data_dir.join("events.db"),
         };
         let store: Arc<dyn EventStore> =
             Arc::new(SqliteStore::open(&events, config.retention.clone(), config.client_addresses)?);
-        let state: Arc<dyn ControlStore> = Arc::new(SqliteControl::open(&folder.join("control.db"))?);
+        let state: Arc<dyn ControlStore> = Arc::new(SqliteControl::open(&data_dir.join("control.db"))?);
 
-        let token_file = folder.join("plugin.token");
+        let token_file = data_dir.join("plugin.token");
         let token = secret::file(&token_file, || secret::fresh().0).map_err(file_error(&token_file))?;
         state.set_token(Tenant::DEFAULT, &secret::hash(&token), PLUGIN_TOKEN, Role::Filter, now_ms())?;
         let first_password = first_user(state.as_ref())?;
@@ -183,7 +184,7 @@ impl Control {
         let (published, _) = watch::channel(last_good);
         let (orders, queue) = channel();
         let control = Arc::new(Self {
-            data_dir: folder,
+            data_dir,
             store,
             state,
             published: published.clone(),
@@ -323,14 +324,6 @@ impl Control {
 /// Where the control plane of a data folder listens for its own machine.
 pub fn socket_path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
-}
-
-/// Makes the data folder, its owner's alone: keys and tokens lie in it.
-fn make_folder(folder: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
 }
 
 /// Makes the user `admin` where there is none, with a password that is returned.

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{StoreError, Tenant};
+use crate::folder;
 
 /// What someone may do; each may do what those before it may, but for `Filter`, which is no person.
 #[derive(
@@ -201,6 +202,7 @@ impl SqliteControl {
     /// Opens or makes the state at `path`, readable by its owner only.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let name = path.display().to_string();
+        folder::make_file(path).map_err(|source| StoreError::File { path: name.clone(), source })?;
         let prepare = || {
             let connection = Connection::open(path)?;
             connection.busy_timeout(std::time::Duration::from_secs(10))?;
@@ -210,11 +212,6 @@ impl SqliteControl {
             Ok(connection)
         };
         let connection = prepare().map_err(|source| StoreError::Sqlite { path: name.clone(), source })?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
-        }
         Ok(Self { path: name, connection: Mutex::new(connection) })
     }
 

@@ -49,6 +49,14 @@ pub enum StoreError {
         #[source]
         source: rusqlite::Error,
     },
+    /// There is no database file, and none can be made.
+    #[error("{path}: {source}; check that the folder is there and writable")]
+    File {
+        /// The database file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The writer's queue is full: try again.
     #[error("the store's queue is full; send the batch again in a second")]
     Busy,
