@@ -70,7 +70,7 @@ async fn vet(
 async fn reload(State(api): State<Api>) -> Result<Json<Value>, Problem> {
     let control = api.control.clone();
     let published =
-        tokio::task::spawn_blocking(move || control.reload(None)).await.map_err(|_| StoreError::Closed)??;
+        tokio::task::spawn_blocking(move || control.reload()).await.map_err(|_| StoreError::Closed)??;
     Ok(Json(json!({"snapshot": published.id, "serial": published.serial})))
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -27,6 +27,8 @@ use crate::store::{Search, Tenant};
 struct Server {
     folder: tempfile::TempDir,
     control: Arc<Control>,
+    /// What the configuration file would say now.
+    config: Arc<Mutex<Config>>,
     address: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
     ending: watch::Sender<bool>,
@@ -58,7 +60,9 @@ impl Server {
             let prefix = spec.rsplit_once(':').map_or(String::new(), |(prefix, _)| format!("{prefix}:"));
             config.lists.push(format!("{prefix}{}", path.display()));
         }
-        let control = Control::start(&config).unwrap();
+        let file = Arc::new(Mutex::new(config.clone()));
+        let read = file.clone();
+        let control = Control::start(&config, Box::new(move || Ok(read.lock().unwrap().clone()))).unwrap();
         let mut published = control.watch();
         published.wait_for(Option::is_some).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -67,7 +71,7 @@ impl Server {
         let socket = ControlSocket::bind(&config.data_dir).unwrap();
         tokio::spawn(Api::new(control.clone(), None, ended).serve(listener, socket));
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let server = Self { folder, control, address, client, ending };
+        let server = Self { folder, control, config: file, address, client, ending };
         while server.get("/healthz", "").await.status != StatusCode::OK {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -452,6 +456,25 @@ async fn a_bad_list_is_reported_with_file_and_line_and_the_last_good_snapshot_st
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reload_reads_the_configuration_again() {
+    let server = Server::start(&[("block:plain:a.txt", "evil.example\n")]).await;
+    let path = server.folder.path().join("b.txt");
+    std::fs::write(&path, "second.example\n").unwrap();
+    server.config.lock().unwrap().lists.push(format!("block:plain:{}", path.display()));
+    let answer = server.post("/api/v1/reload", &server.token(Role::Admin), &Value::Null).await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    let listed = |server: &Server| {
+        let snapshot = Snapshot::open(server.control.published().unwrap().bytes.clone(), &[]).unwrap();
+        snapshot.lookup(&Name::parse("second.example").unwrap()).len()
+    };
+    assert_eq!(listed(&server), 1);
+    server.config.lock().unwrap().lists.pop();
+    let socket = server.control.socket_path();
+    let asked = tokio::task::spawn_blocking(move || ask_socket(&socket, "/reload", &json!({})).unwrap());
+    assert_eq!((asked.await.unwrap().status, listed(&server)), (200, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_socket_vets_without_a_password_and_only_for_its_owner() {
     use std::os::unix::fs::PermissionsExt;
     let server = Server::start(&[]).await;
@@ -488,7 +511,7 @@ async fn secrets_are_readable_by_their_owner_only_and_the_serial_rises_over_a_re
     let before = server.control.published().unwrap();
     let token = server.control.plugin_token().to_owned();
     let config = Config { data_dir: server.data(), ..Config::default() };
-    let again = Control::start(&config).unwrap();
+    let again = Control::start(&config.clone(), Box::new(move || Ok(config.clone()))).unwrap();
     assert_eq!(again.plugin_token(), token);
     assert_eq!(again.first_password(), None, "printed once");
     let mut published = again.watch();
@@ -502,16 +525,17 @@ async fn the_serial_rises_over_the_loss_of_the_control_planes_state() {
     let server = Server::start(&[]).await;
     for _ in 0..3 {
         let control = server.control.clone();
-        tokio::task::spawn_blocking(move || control.reload(None)).await.unwrap().unwrap();
+        tokio::task::spawn_blocking(move || control.reload()).await.unwrap().unwrap();
     }
     let data = server.folder.path().join("restored");
     std::fs::create_dir(&data).unwrap();
     for file in ["snapshot.key", "names.key", SNAPSHOT_FILE] {
         std::fs::copy(server.data().join(file), data.join(file)).unwrap();
     }
-    let again = Control::start(&Config { data_dir: data, ..Config::default() }).unwrap();
+    let config = Config { data_dir: data, ..Config::default() };
+    let again = Control::start(&config.clone(), Box::new(move || Ok(config.clone()))).unwrap();
     let before = again.published().expect("the last good snapshot").serial;
-    let next = tokio::task::spawn_blocking(move || again.reload(None)).await.unwrap().unwrap();
+    let next = tokio::task::spawn_blocking(move || again.reload()).await.unwrap().unwrap();
     assert!(next.serial > before && before > 1, "{} after {before}", next.serial);
 }
 

@@ -169,7 +169,9 @@ async fn serve(args: Args, running: Config) -> Result<ExitCode, ServeError> {
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
     let (ending, ended) = watch::channel(false);
     let (control, mut api) = match args.roles.contains(&Role::Control) {
-        true => start_control(&running, ended).await.map(|(control, api)| (Some(control), Some(api)))?,
+        true => start_control(&args.config, &running, ended)
+            .await
+            .map(|(control, api)| (Some(control), Some(api)))?,
         false => (None, None),
     };
     let resolver = if args.roles.contains(&Role::Resolver) {
@@ -182,7 +184,7 @@ async fn serve(args: Args, running: Config) -> Result<ExitCode, ServeError> {
         tokio::select! {
             _ = terminate.recv() => break ExitCode::SUCCESS,
             _ = interrupt.recv() => break ExitCode::SUCCESS,
-            _ = hangup.recv() => reload(&args.config, &running, control.as_ref().map(|(control, _)| control)).await,
+            _ = hangup.recv() => reload(control.as_ref().map(|(control, _)| control)).await,
             why = end_of(api.as_mut()) => {
                 // Filters without a control plane get no decisions and no lists: better to be started again.
                 tracing::error!(why, "the API ended; so does this process");
@@ -214,6 +216,7 @@ async fn end_of(api: Option<&mut JoinHandle<()>>) -> String {
 type RunningControl = (Arc<Control>, SocketAddr);
 
 async fn start_control(
+    flags: &Flags,
     config: &Config,
     ended: watch::Receiver<bool>,
 ) -> Result<(RunningControl, JoinHandle<()>), ServeError> {
@@ -223,8 +226,9 @@ async fn start_control(
     let address = listener.local_addr().map_err(bind_error)?;
     // Bound before anything in the folder is touched: it may be another dnsvet's.
     let socket = ControlSocket::bind(&config.data_dir).map_err(ServeError::Socket)?;
-    let starting = config.clone();
-    let control = tokio::task::spawn_blocking(move || Control::start(&starting)).await;
+    let (starting, flags) = (config.clone(), flags.clone());
+    let start = move || Control::start(&starting, Box::new(move || flags.load()));
+    let control = tokio::task::spawn_blocking(start).await;
     let control = control.map_err(std::io::Error::other)??;
     println!("api      http://{address}/");
     if let Some(password) = control.first_password() {
@@ -235,25 +239,15 @@ async fn start_control(
     Ok(((control, address), tokio::spawn(api.serve(listener, socket))))
 }
 
-/// Lists, groups and modes are read again; what the doors need stays until a restart.
-async fn reload(flags: &Flags, running: &Config, control: Option<&Arc<Control>>) {
+/// As `POST /api/v1/reload` does; it goes on as before if that fails.
+async fn reload(control: Option<&Arc<Control>>) {
     let Some(control) = control.map(Arc::clone) else {
         tracing::info!("nothing to reload: lists and policy come from the control plane");
         return;
     };
-    let config = match flags.load() {
-        Ok(config) => config,
-        Err(error) => {
-            tracing::error!(%error, "reload refused; the running configuration stays");
-            return;
-        }
-    };
-    let doors = |c: &Config| (c.listen.clone(), c.allow_from.clone(), c.upstreams.clone(), c.scorer.clone());
-    if doors(&config) != doors(running) {
-        tracing::warn!("listen, allow_from, upstreams and scorer take effect at the next start");
-    }
-    match tokio::task::spawn_blocking(move || control.reload(Some(config))).await {
+    match tokio::task::spawn_blocking(move || control.reload()).await {
         Ok(Ok(published)) => tracing::info!(serial = published.serial, id = published.id, "reloaded"),
+        Ok(Err(error @ ControlError::Config(_))) => tracing::error!(%error, "reload refused"),
         Ok(Err(error)) => tracing::error!(%error, "reload failed"),
         Err(error) => tracing::error!(%error, "reload failed"),
     }
@@ -326,7 +320,7 @@ impl Starting {
             },
             clusters,
             tls,
-            one_policy: config.groups.len() <= 1,
+            one_policy: config.one_policy(),
         };
         Ok(Self { config: config.clone(), settings, control: control.map(|(c, _)| Arc::clone(c)), plugin })
     }

@@ -22,7 +22,7 @@ use dnsvet_core::name::Name;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::folder;
 use crate::store::control::{
     AuditRow, ControlStore, Decision, Identity, Role, Scope, SqliteControl, VettedRow,
@@ -38,6 +38,9 @@ pub use metrics::MetricsSource;
 /// Label of the built-in plugin's token.
 const PLUGIN_TOKEN: &str = "built-in plugin";
 
+/// Reads the configuration again.
+pub type Loader = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
+
 /// Why the control plane did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
@@ -47,6 +50,9 @@ pub enum ControlError {
     /// No snapshot could be made; the last good one stays.
     #[error("{0}; the last good snapshot stays in force")]
     Compile(Arc<CompileError>),
+    /// The configuration, read again, is bad.
+    #[error("{0}; the running configuration stays")]
+    Config(#[from] ConfigError),
     /// A name that can't be decided on.
     #[error("`{name}` can't be vetted: {why}")]
     Name {
@@ -136,7 +142,9 @@ type Reply = Sender<Result<Arc<Published>, ControlError>>;
 
 /// The control plane of one data folder.
 pub struct Control {
-    data_dir: PathBuf,
+    /// As it was at the start.
+    running: Config,
+    load: Loader,
     store: Arc<dyn EventStore>,
     state: Arc<dyn ControlStore>,
     published: watch::Sender<Option<Arc<Published>>>,
@@ -149,17 +157,17 @@ pub struct Control {
 
 impl Control {
     /// Opens the data folder and starts the compiler. The last good snapshot is served at once; the first
-    /// compile runs in the background.
+    /// compile runs in the background. `load` reads the configuration again, for [`Control::reload`].
     ///
     /// # Errors
     /// If the folder, a key in it, or a store can't be used.
-    pub fn start(config: &Config) -> Result<Arc<Self>, ControlError> {
-        let data_dir = config.data_dir.clone();
+    pub fn start(config: &Config, load: Loader) -> Result<Arc<Self>, ControlError> {
+        let data_dir = &config.data_dir;
         let file_error = |path: &Path| {
             let path = path.to_owned();
             move |source| ControlError::File { path, source }
         };
-        folder::make(&config.data_dir).map_err(file_error(&config.data_dir))?;
+        folder::make(data_dir).map_err(file_error(data_dir))?;
         let events = match config.store.strip_prefix("sqlite:") {
             Some(path) => PathBuf::from(path),
             None => data_dir.join("events.db"),
@@ -184,7 +192,8 @@ impl Control {
         let (published, _) = watch::channel(last_good);
         let (orders, queue) = channel();
         let control = Arc::new(Self {
-            data_dir,
+            running: config.clone(),
+            load,
             store,
             state,
             published: published.clone(),
@@ -223,7 +232,7 @@ impl Control {
 
     /// Where `dnsvet vet` finds the running control plane.
     pub fn socket_path(&self) -> PathBuf {
-        socket_path(&self.data_dir)
+        socket_path(&self.running.data_dir)
     }
 
     /// The snapshot that is served, once there is one.
@@ -283,12 +292,18 @@ impl Control {
         Ok(Decided { row, serial: published.serial, snapshot: published.id.clone() })
     }
 
-    /// Reads lists and policy again, under a new configuration if one is given, and waits for the snapshot.
+    /// Reads the configuration, lists and policy again, and waits for the snapshot. Keys that this does not put
+    /// in force are named in the log.
     ///
     /// # Errors
-    /// If a list or the policy is bad: the last good snapshot stays.
-    pub fn reload(&self, config: Option<Config>) -> Result<Arc<Published>, ControlError> {
-        self.order(Order::Reload(config.map(Box::new)))?.recv().map_err(|_| ControlError::Closed)?
+    /// If the configuration, a list or the policy is bad: the last good snapshot stays.
+    pub fn reload(&self) -> Result<Arc<Published>, ControlError> {
+        let fresh = (self.load)()?;
+        let keys = self.running.needs_restart(&fresh).join(", ");
+        if !keys.is_empty() {
+            tracing::warn!(keys, "changed, and in effect from the next start");
+        }
+        self.order(Order::Reload(Some(Box::new(fresh))))?.recv().map_err(|_| ControlError::Closed)?
     }
 
     /// Everything that `/metrics` says.
