@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use crate::commands::serve::{ServeError, find_plugin};
 use crate::config::{Config, ConfigError, Flags};
 use crate::control::socket_path;
 use crate::folder;
@@ -85,7 +86,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
     findings.extend(ports(config, running));
     findings.push(upstreams(config));
     findings.push(snapshot(&config.data_dir));
-    findings.push(plugin(&config.plugin));
+    findings.push(plugin(find_plugin(&config.plugin)));
     findings.push(scorer(&config.scorer));
     findings
 }
@@ -240,11 +241,17 @@ fn snapshot(data_dir: &Path) -> Finding {
     finding("snapshot", Health::Ok, found, "")
 }
 
-fn plugin(path: &Path) -> Finding {
-    if path.as_os_str().is_empty() {
-        return finding("plugin", Health::Ok, "the one beside the binary, or the embedded one", "");
-    }
-    let bytes = match std::fs::read(path) {
+/// The plugin that `dnsvet serve` would find, loaded as it would be.
+fn plugin(found: Result<PathBuf, ServeError>) -> Finding {
+    let path = match found {
+        Ok(path) => path,
+        Err(ServeError::NoPlugin(places)) => {
+            let remedy = "build it with `cargo xtask build`, or set plugin to its file";
+            return finding("plugin", Health::Bad, format!("none found ({places})"), remedy);
+        }
+        Err(error) => return finding("plugin", Health::Bad, error.to_string(), "set plugin to its file"),
+    };
+    let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) => {
             let found = format!("{}: {error}", path.display());
@@ -321,6 +328,17 @@ mod tests {
         }
         assert_eq!(health("scorer").health, Health::Warning);
         assert_eq!(health("dns").found, "switched off");
+    }
+
+    #[test]
+    fn a_plugin_that_serve_would_not_find_is_bad() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = plugin(crate::commands::serve::plugin_beside(folder.path()));
+        assert_eq!(missing.health, Health::Bad);
+        assert!(missing.found.contains("dnsvet.wasm") && missing.remedy.contains("xtask build"));
+        std::fs::write(folder.path().join("dnsvet.wasm"), "no wasm").unwrap();
+        let broken = plugin(crate::commands::serve::plugin_beside(folder.path()));
+        assert_eq!((broken.health, broken.remedy), (Health::Bad, "build it again: cargo xtask build"));
     }
 
     #[test]

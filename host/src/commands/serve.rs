@@ -405,12 +405,15 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 /// The configured plugin; else the one beside the binary, or where `cargo xtask build` puts it.
-fn find_plugin(configured: &Path) -> Result<PathBuf, ServeError> {
+pub(super) fn find_plugin(configured: &Path) -> Result<PathBuf, ServeError> {
     if !configured.as_os_str().is_empty() {
         return Ok(configured.to_owned());
     }
     let binary = std::env::current_exe()?;
-    let folder = binary.parent().unwrap_or(Path::new("."));
+    plugin_beside(binary.parent().unwrap_or(Path::new(".")))
+}
+
+pub(super) fn plugin_beside(folder: &Path) -> Result<PathBuf, ServeError> {
     let places = [folder.join(PLUGIN_FILE), folder.join("../plugin").join(PLUGIN_FILE)];
     places.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
         let looked = places.each_ref().map(|path| path.display().to_string()).join(", ");
