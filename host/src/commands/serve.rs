@@ -272,8 +272,7 @@ impl Starting {
             None => {
                 clusters.add(CONTROL, args.control.as_deref().ok_or(ServeError::NoControl)?)?;
                 let path = args.token_file.clone().unwrap_or_else(|| config.data_dir.join("plugin.token"));
-                let text = std::fs::read_to_string(&path);
-                text.map_err(|source| ServeError::File { path, source })?.trim().to_owned()
+                read_token(&path).map_err(|source| ServeError::File { path, source })?
             }
         };
         if !config.scorer.is_empty() {
@@ -425,6 +424,14 @@ pub(super) fn plugin_beside(folder: &Path) -> Result<PathBuf, ServeError> {
 fn snapshot_keys(data_dir: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(data_dir.join("snapshot.pub"));
     text.into_iter().map(|key| key.trim().to_owned()).collect()
+}
+
+fn read_token(path: &Path) -> std::io::Result<String> {
+    let text = std::fs::read_to_string(path)?;
+    match text.trim() {
+        "" => Err(std::io::Error::other("it is empty; put the control plane's token in it")),
+        token => Ok(token.to_owned()),
+    }
 }
 
 /// What events call this process.
