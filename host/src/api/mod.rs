@@ -50,13 +50,21 @@ pub struct Api {
     checker: Option<Checker>,
     limiter: Arc<auth::Limiter>,
     checks: Arc<check::Turns>,
+    queue: Arc<vetting::Queue>,
     ending: watch::Receiver<bool>,
 }
 
 impl Api {
     /// The API over `control`; `ending` turns true when streams should close.
     pub fn new(control: Arc<Control>, checker: Option<Checker>, ending: watch::Receiver<bool>) -> Self {
-        Self { control, checker, limiter: Arc::default(), checks: Arc::default(), ending }
+        Self {
+            control,
+            checker,
+            limiter: Arc::default(),
+            checks: Arc::default(),
+            queue: Arc::default(),
+            ending,
+        }
     }
 
     /// Serves on `listener` and on the control socket until `ending` turns true.

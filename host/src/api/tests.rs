@@ -371,6 +371,22 @@ async fn events_are_stored_once_and_found_with_their_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_queue_is_read_once_for_all_who_ask_within_a_moment() {
+    let server = Server::start(&[]).await;
+    let (filter, viewer) = (server.control.plugin_token().to_owned(), server.token(Role::Viewer));
+    let waiting = async |seq: u64, name: &str| {
+        let sent = batch(vec![event(seq, name, Reason::NotConfident)]);
+        server.post("/v1/events", &filter, &sent).await;
+        server.get("/api/v1/vetting", &viewer).await.json()["waiting"].as_array().unwrap().len()
+    };
+    let started = Instant::now();
+    let counts = (waiting(1, "one.example").await, waiting(2, "two.example").await);
+    assert!(counts == (1, 1) || started.elapsed() > Duration::from_secs(2), "{counts:?}");
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    assert_eq!(waiting(3, "three.example").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_of_a_clock_that_is_wrong_is_stored_as_of_now() {
     let server = Server::start(&[]).await;
     let ahead = Event { time_ms: now_ms() + 86_400_000, ..event(1, "ahead.example", Reason::Model) };

@@ -177,8 +177,13 @@ pub trait EventStore: Send + Sync {
     /// One event.
     fn event(&self, tenant: Tenant, id: i64) -> Result<Option<Stored>, StoreError>;
 
-    /// Names that wait for a decision, most asked first.
-    fn pending(&self, tenant: Tenant, limit: usize) -> Result<Vec<Pending>, StoreError>;
+    /// Names that wait for a decision, most asked first, without those that `settled` holds.
+    fn pending(
+        &self,
+        tenant: Tenant,
+        limit: usize,
+        settled: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<Pending>, StoreError>;
 
     /// Counts since a time (milliseconds since 1970).
     fn overview(&self, tenant: Tenant, since_ms: u64, now_ms: u64) -> Result<Overview, StoreError>;

@@ -109,8 +109,13 @@ impl EventStore for SqliteStore {
         self.read(|connection| search::event(connection, tenant, id))?
     }
 
-    fn pending(&self, tenant: Tenant, limit: usize) -> Result<Vec<Pending>, StoreError> {
-        self.read(|connection| search::pending(connection, tenant, limit))?
+    fn pending(
+        &self,
+        tenant: Tenant,
+        limit: usize,
+        settled: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<Pending>, StoreError> {
+        self.read(|connection| search::pending(connection, tenant, limit, settled))?
     }
 
     fn overview(&self, tenant: Tenant, since_ms: u64, now_ms: u64) -> Result<Overview, StoreError> {

@@ -196,13 +196,16 @@ fn the_queue_groups_by_name_and_counts_queries_and_clients() {
             event(5, "sure.example", "10.0.0.1", Action::Allow, Reason::Model),
         ]),
     );
-    let pending = store.pending(T, 10).unwrap();
+    let pending = store.pending(T, 10, &|_| false).unwrap();
     assert_eq!(
         pending.iter().map(|p| (p.name.as_str(), p.queries, p.clients)).collect::<Vec<_>>(),
         [("odd.example", 3, 2), ("rare.example", 1, 1)]
     );
     assert_eq!(pending[0].score, Some(0.3), "of the last query");
     assert_eq!((pending[0].first_ms, pending[0].last_ms), (NOON_MS + 1, NOON_MS + 300));
+    let rest = store.pending(T, 1, &|name| name == "odd.example").unwrap();
+    assert_eq!(rest.len(), 1, "a settled name takes no place");
+    assert_eq!(rest[0].name, "rare.example");
 }
 
 #[test]
