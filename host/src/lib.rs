@@ -13,6 +13,7 @@ pub mod callout;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod folder;
 pub mod guest;
 pub mod listener;
 pub mod lists;

@@ -23,42 +23,65 @@ const SESSION_MS: u64 = 12 * 3_600_000;
 /// Failed logins a minute from one address, and for one user.
 const FAILURES_PER_ADDRESS: u32 = 5;
 const FAILURES_PER_USER: u32 = 30;
-/// Addresses and users that the limiter remembers.
+/// The time that failed logins count for.
+const MINUTE_MS: u64 = 60_000;
+/// Addresses and users that the limiter remembers; past them it forgets the oldest.
 const LIMITER_ENTRIES: usize = 10_000;
 
-/// Failed logins of the last minute.
+/// Logins of the last minute that failed or are still being checked.
 #[derive(Default)]
 pub struct Limiter {
-    failures: Mutex<HashMap<Failed, (u64, u32)>>,
+    attempts: Mutex<HashMap<Attempt, (u64, u32)>>,
 }
 
-#[derive(PartialEq, Eq, Hash)]
-enum Failed {
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Attempt {
     From(IpAddr),
     As(String),
 }
 
-impl Limiter {
-    /// Seconds to wait before another try is looked at, or none.
-    fn wait_s(&self, address: IpAddr, user: &str, now_ms: u64) -> Option<u64> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = |key: Failed, most: u32| {
-            let (since, count) = failures.get(&key)?;
-            let ends = since + 60_000;
-            (*count >= most && now_ms < ends).then(|| (ends - now_ms).div_ceil(1000))
+impl Attempt {
+    /// What an attempt counts for. Whoever has one IPv6 address has its whole /64.
+    fn keys(address: IpAddr, user: &str) -> [(Attempt, u32); 2] {
+        let network = match address.to_canonical() {
+            IpAddr::V6(v6) => IpAddr::from((v6.to_bits() & !u128::from(u64::MAX)).to_be_bytes()),
+            v4 => v4,
         };
-        wait(Failed::From(address), FAILURES_PER_ADDRESS)
-            .max(wait(Failed::As(user.to_owned()), FAILURES_PER_USER))
+        [(Attempt::From(network), FAILURES_PER_ADDRESS), (Attempt::As(user.to_owned()), FAILURES_PER_USER)]
+    }
+}
+
+impl Limiter {
+    /// Counts an attempt before its password is looked at, so that parallel ones can't pass together. `Err`
+    /// with the seconds to wait if there were too many.
+    fn begin(&self, address: IpAddr, user: &str, now_ms: u64) -> Result<(), u64> {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.retain(|_, (since, _)| *since + MINUTE_MS > now_ms);
+        let keys = Attempt::keys(address, user);
+        let wait = |(key, most): &(Attempt, u32)| {
+            let (since, _) = attempts.get(key).filter(|(_, count)| count >= most)?;
+            Some((since + MINUTE_MS - now_ms).div_ceil(1000))
+        };
+        if let Some(seconds) = keys.iter().filter_map(wait).max() {
+            return Err(seconds);
+        }
+        for (key, _) in keys {
+            while attempts.len() >= LIMITER_ENTRIES && !attempts.contains_key(&key) {
+                let oldest = attempts.iter().min_by_key(|(_, (since, _))| *since).map(|(key, _)| key.clone());
+                oldest.and_then(|oldest| attempts.remove(&oldest));
+            }
+            attempts.entry(key).or_insert((now_ms, 0)).1 += 1;
+        }
+        Ok(())
     }
 
-    fn failed(&self, address: IpAddr, user: &str, now_ms: u64) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.retain(|_, (since, _)| *since + 60_000 > now_ms);
-        if failures.len() >= LIMITER_ENTRIES {
-            return;
-        }
-        for key in [Failed::From(address), Failed::As(user.to_owned())] {
-            failures.entry(key).or_insert((now_ms, 0)).1 += 1;
+    /// Takes an attempt back: its password was right.
+    fn succeeded(&self, address: IpAddr, user: &str) {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, _) in Attempt::keys(address, user) {
+            if let Some((_, count)) = attempts.get_mut(&key) {
+                *count = count.saturating_sub(1);
+            }
         }
     }
 }
@@ -79,8 +102,13 @@ pub async fn login(
 ) -> Result<Response, Problem> {
     let Json(login) =
         login.map_err(|_| Problem::bad_request("send {\"user\": ..., \"password\": ...} as JSON"))?;
+    if login.user.len() > secret::MAX_USER_BYTES || login.password.len() > secret::MAX_PASSWORD_BYTES {
+        let (user, password) = (secret::MAX_USER_BYTES, secret::MAX_PASSWORD_BYTES);
+        let detail = format!("a user has at most {user} bytes, a password {password}");
+        return Err(Problem::bad_request(detail));
+    }
     let now = now_ms();
-    if let Some(seconds) = api.limiter.wait_s(peer.ip(), &login.user, now) {
+    if let Err(seconds) = api.limiter.begin(peer.ip(), &login.user, now) {
         let detail = format!("too many failed logins; try again in {seconds} s");
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(seconds));
     }
@@ -88,11 +116,12 @@ pub async fn login(
     let identity = user.as_ref().map(|user| user.identity.clone());
     let right = secret::verify(login.password, user.map(|user| user.password)).await;
     let Some(identity) = identity.filter(|_| right) else {
-        api.limiter.failed(peer.ip(), &login.user, now);
+        tracing::warn!(client = %peer.ip(), "a login failed");
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "user or password is wrong"));
     };
+    api.limiter.succeeded(peer.ip(), &login.user);
     let (session, hash) = secret::fresh();
-    api.control.state().open_session(&hash, &identity.name, now + SESSION_MS)?;
+    api.control.state().open_session(&hash, &identity.name, now + SESSION_MS, now)?;
     let line = AuditRow {
         time_ms: now,
         author: identity.name.clone(),
@@ -181,4 +210,49 @@ roles! {
     Vetter: |role| role >= Role::Vetter, "vetter";
     /// An administrator.
     Admin: |role| role == Role::Admin, "admin";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_count_from_their_start_and_a_right_password_takes_one_back() {
+        let limiter = Limiter::default();
+        let from: IpAddr = "192.0.2.1".parse().unwrap();
+        for _ in 0..5 {
+            limiter.begin(from, "ana", 1_000).unwrap();
+        }
+        assert_eq!(limiter.begin(from, "ana", 1_000), Err(60), "five are under way");
+        assert_eq!(limiter.begin("::ffff:192.0.2.1".parse().unwrap(), "ana", 30_500), Err(31));
+        limiter.succeeded(from, "ana");
+        limiter.begin(from, "ana", 2_000).unwrap();
+        limiter.begin(from, "ana", 61_000).unwrap();
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one_address() {
+        let limiter = Limiter::default();
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        for host in 1..=5 {
+            limiter.begin(address(&format!("2001:db8::{host}:1")), &format!("u{host}"), 0).unwrap();
+        }
+        assert!(limiter.begin(address("2001:db8::ffff:0:0:1"), "u6", 0).is_err());
+        limiter.begin(address("2001:db8:0:1::1"), "u6", 0).unwrap();
+    }
+
+    #[test]
+    fn a_full_limiter_forgets_the_oldest_and_counts_on() {
+        let limiter = Limiter::default();
+        for number in 0..LIMITER_ENTRIES as u32 {
+            let from = IpAddr::from(number.to_be_bytes());
+            limiter.begin(from, &format!("old{number}"), u64::from(number / 100)).unwrap();
+        }
+        let fresh: IpAddr = "2001:db8::1".parse().unwrap();
+        for number in 0..5 {
+            limiter.begin(fresh, &format!("user{number}"), 1_000).unwrap();
+        }
+        assert!(limiter.begin(fresh, "other", 1_000).is_err());
+        assert!(limiter.attempts.lock().unwrap().len() <= LIMITER_ENTRIES);
+    }
 }

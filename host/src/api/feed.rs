@@ -11,11 +11,15 @@ use dnsvet_core::snapshot::{Unsatisfiable, etag_matches, serve_range};
 
 use super::auth::Filter;
 use super::{Api, MAX_BODY_BYTES, Problem};
+use crate::control::now_ms;
 
 /// The most events in a batch.
 const MAX_EVENTS: usize = 10_000;
 /// Longest source id, bytes.
 const MAX_SOURCE_BYTES: usize = 200;
+/// An event's time is at most this far ahead of ours, milliseconds: a filter whose clock is wrong must not keep
+/// its events from ever being old.
+const MAX_AHEAD_MS: u64 = 5 * 60_000;
 /// How long a filter waits for the commit before it is told to come again, seconds.
 const COMMIT_S: u64 = 10;
 
@@ -70,9 +74,11 @@ pub async fn events(
         }
         _ => Problem::bad_request("the body could not be read"),
     })?;
-    let batch: Batch = serde_json::from_slice(&body)
+    let mut batch: Batch = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("no batch of events: {error}")))?;
     check(&batch).map_err(Problem::bad_request)?;
+    let latest_ms = now_ms() + MAX_AHEAD_MS;
+    batch.events.iter_mut().for_each(|event| event.time_ms = event.time_ms.min(latest_ms));
     let receipt = api.control.store().append(identity.tenant, batch)?;
     match tokio::time::timeout(std::time::Duration::from_secs(COMMIT_S), receipt).await {
         Ok(Ok(result)) => {

@@ -14,6 +14,7 @@ mod auth;
 mod check;
 mod feed;
 mod health;
+mod http;
 mod problem;
 mod queries;
 mod render;
@@ -22,7 +23,6 @@ mod ui;
 mod users;
 mod vetting;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -36,7 +36,7 @@ use tokio::sync::watch;
 pub use check::Checker;
 pub use problem::Problem;
 pub use render::{headline, item};
-pub use socket::{SocketReply, ask_socket};
+pub use socket::{ControlSocket, SocketReply, ask_socket};
 
 use crate::control::Control;
 
@@ -49,26 +49,33 @@ pub struct Api {
     control: Arc<Control>,
     checker: Option<Checker>,
     limiter: Arc<auth::Limiter>,
+    checks: Arc<check::Turns>,
+    queue: Arc<vetting::Queue>,
     ending: watch::Receiver<bool>,
 }
 
 impl Api {
     /// The API over `control`; `ending` turns true when streams should close.
     pub fn new(control: Arc<Control>, checker: Option<Checker>, ending: watch::Receiver<bool>) -> Self {
-        Self { control, checker, limiter: Arc::default(), ending }
+        Self {
+            control,
+            checker,
+            limiter: Arc::default(),
+            checks: Arc::default(),
+            queue: Arc::default(),
+            ending,
+        }
     }
 
-    /// Serves on `listener`, and on the control socket in the data folder, until `ending` turns true.
-    pub async fn serve(self, listener: tokio::net::TcpListener) -> std::io::Result<()> {
-        let socket = socket::serve(self.clone())?;
-        let mut ending = self.ending.clone();
-        let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
-        let ended = async move {
-            let _ = ending.wait_for(|ending| *ending).await;
-        };
-        let served = axum::serve(listener, service).with_graceful_shutdown(ended).await;
-        socket.abort();
-        served
+    /// Serves on `listener` and on the control socket until `ending` turns true.
+    pub async fn serve(self, listener: tokio::net::TcpListener, socket: ControlSocket) {
+        let ending = self.ending.clone();
+        let local = socket.serve(self.clone());
+        let everybody = http::serve(listener, self.router(), http::Bounds::default(), ending);
+        tokio::select! {
+            () = local => {}
+            () = everybody => {}
+        }
     }
 
     fn router(self) -> Router {

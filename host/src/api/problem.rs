@@ -55,6 +55,9 @@ impl From<StoreError> for Problem {
             StoreError::Closed => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).retry_after(2)
             }
+            StoreError::DecisionsFull { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+            }
             error => {
                 tracing::error!(%error, "the store failed a request");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())

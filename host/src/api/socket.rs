@@ -1,6 +1,6 @@
 //! The control socket `data_dir/control.sock`: the same machine, the same user, no password.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -11,33 +11,49 @@ use axum::extract::rejection::JsonRejection;
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use tokio::net::{UnixListener, UnixSocket};
 
 use super::{Api, Problem, vetting};
+use crate::control::socket_path;
 use crate::store::control::{Identity, Role};
 use crate::store::{StoreError, Tenant};
 
 /// Longer than any compile of lists.
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 128;
 
-/// Listens; the folder and the socket are the owner's alone. A socket that nobody answers on is replaced.
-pub fn serve(api: Api) -> std::io::Result<tokio::task::JoinHandle<()>> {
-    let path = api.control.socket_path();
-    if UnixStream::connect(&path).is_ok() {
-        return Err(std::io::Error::other(format!(
-            "{}: another dnsvet runs on this data folder",
-            path.display()
-        )));
+/// The control socket, bound. While it is, no other dnsvet runs on its data folder.
+#[derive(Debug)]
+pub struct ControlSocket(UnixListener);
+
+impl ControlSocket {
+    /// Binds the socket of a data folder, for its owner alone. A socket that nobody answers on is replaced.
+    ///
+    /// # Errors
+    /// If another dnsvet answers there, or the folder takes no socket.
+    pub fn bind(data_dir: &Path) -> io::Result<Self> {
+        let path = socket_path(data_dir);
+        let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        if UnixStream::connect(&path).is_ok() {
+            return Err(told(io::Error::other("another dnsvet runs on this data folder; end it first")));
+        }
+        let _ = std::fs::remove_file(&path);
+        let socket = UnixSocket::new_stream()?;
+        socket.bind(&path).map_err(told)?;
+        // Until it listens nobody can connect, so nobody does before the mode is set.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(told)?;
+        Ok(Self(socket.listen(BACKLOG).map_err(told)?))
     }
-    let _ = std::fs::remove_file(&path);
-    let listener = tokio::net::UnixListener::bind(&path)
-        .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-    let router = Router::new().route("/vetting", post(vet)).route("/reload", post(reload)).with_state(api);
-    Ok(tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
+
+    /// Serves it, without an end.
+    pub(super) async fn serve(self, api: Api) {
+        let router =
+            Router::new().route("/vetting", post(vet)).route("/reload", post(reload)).with_state(api);
+        if let Err(error) = axum::serve(self.0, router).await {
             tracing::error!(%error, "the control socket ended; `dnsvet vet` will not work");
         }
-    }))
+    }
 }
 
 fn local() -> Identity {
@@ -54,7 +70,7 @@ async fn vet(
 async fn reload(State(api): State<Api>) -> Result<Json<Value>, Problem> {
     let control = api.control.clone();
     let published =
-        tokio::task::spawn_blocking(move || control.reload(None)).await.map_err(|_| StoreError::Closed)??;
+        tokio::task::spawn_blocking(move || control.reload()).await.map_err(|_| StoreError::Closed)??;
     Ok(Json(json!({"snapshot": published.id, "serial": published.serial})))
 }
 
@@ -71,7 +87,7 @@ pub struct SocketReply {
 ///
 /// # Errors
 /// If nobody listens on the socket, or what comes back is no answer.
-pub fn ask_socket(socket: &Path, path: &str, body: &Value) -> std::io::Result<SocketReply> {
+pub fn ask_socket(socket: &Path, path: &str, body: &Value) -> io::Result<SocketReply> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     let body = body.to_string();
@@ -82,7 +98,7 @@ pub fn ask_socket(socket: &Path, path: &str, body: &Value) -> std::io::Result<So
     )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let bad = || std::io::Error::other("the socket's answer is no HTTP");
+    let bad = || io::Error::other("the socket's answer is no HTTP");
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(bad)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(bad)?;
     let body = serde_json::from_str(body).map_err(|_| bad())?;

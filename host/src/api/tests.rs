@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -18,15 +18,17 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Api, MAX_BODY_BYTES, ask_socket};
+use super::{Api, ControlSocket, MAX_BODY_BYTES, ask_socket};
 use crate::config::Config;
-use crate::control::{Control, now_ms, secret};
-use crate::store::Tenant;
+use crate::control::{Control, SNAPSHOT_FILE, now_ms, secret};
 use crate::store::control::Role;
+use crate::store::{Search, Tenant};
 
 struct Server {
     folder: tempfile::TempDir,
     control: Arc<Control>,
+    /// What the configuration file would say now.
+    config: Arc<Mutex<Config>>,
     address: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
     ending: watch::Sender<bool>,
@@ -58,15 +60,18 @@ impl Server {
             let prefix = spec.rsplit_once(':').map_or(String::new(), |(prefix, _)| format!("{prefix}:"));
             config.lists.push(format!("{prefix}{}", path.display()));
         }
-        let control = Control::start(&config).unwrap();
+        let file = Arc::new(Mutex::new(config.clone()));
+        let read = file.clone();
+        let control = Control::start(&config, Box::new(move || Ok(read.lock().unwrap().clone()))).unwrap();
         let mut published = control.watch();
         published.wait_for(Option::is_some).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ending, ended) = watch::channel(false);
-        tokio::spawn(Api::new(control.clone(), None, ended).serve(listener));
+        let socket = ControlSocket::bind(&config.data_dir).unwrap();
+        tokio::spawn(Api::new(control.clone(), None, ended).serve(listener, socket));
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let server = Self { folder, control, address, client, ending };
+        let server = Self { folder, control, config: file, address, client, ending };
         while server.get("/healthz", "").await.status != StatusCode::OK {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -235,6 +240,17 @@ async fn failed_logins_are_slowed_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn parallel_logins_are_slowed_down_like_those_one_after_another() {
+    let server = Server::start(&[]).await;
+    let tries = futures_util::future::join_all((0..12).map(|_| server.login("admin", "wrong"))).await;
+    let looked_at = tries.iter().filter(|answer| answer.status == StatusCode::UNAUTHORIZED).count();
+    assert_eq!(looked_at, 5);
+    for (user, password) in [("u".repeat(65), "x".to_owned()), ("admin".to_owned(), "x".repeat(1_025))] {
+        assert_eq!(server.login(&user, &password).await.status, StatusCode::BAD_REQUEST);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_snapshot_is_served_with_validators_and_ranges() {
     let server = Server::start(&[("block:plain:a.txt", "evil.example\n")]).await;
     let token = format!("Bearer {}", server.control.plugin_token());
@@ -355,6 +371,39 @@ async fn events_are_stored_once_and_found_with_their_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_queue_is_read_once_for_all_who_ask_within_a_moment() {
+    let server = Server::start(&[]).await;
+    let (filter, viewer) = (server.control.plugin_token().to_owned(), server.token(Role::Viewer));
+    let waiting = async |seq: u64, name: &str| {
+        let sent = batch(vec![event(seq, name, Reason::NotConfident)]);
+        server.post("/v1/events", &filter, &sent).await;
+        server.get("/api/v1/vetting", &viewer).await.json()["waiting"].as_array().unwrap().len()
+    };
+    let started = Instant::now();
+    let counts = (waiting(1, "one.example").await, waiting(2, "two.example").await);
+    assert!(counts == (1, 1) || started.elapsed() > Duration::from_secs(2), "{counts:?}");
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    assert_eq!(waiting(3, "three.example").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_a_clock_that_is_wrong_is_stored_as_of_now() {
+    let server = Server::start(&[]).await;
+    let ahead = Event { time_ms: now_ms() + 86_400_000, ..event(1, "ahead.example", Reason::Model) };
+    let late = Event { time_ms: 1_000, ..event(2, "late.example", Reason::Model) };
+    let sent = batch(vec![ahead, late]);
+    assert_eq!(
+        server.post("/v1/events", server.control.plugin_token(), &sent).await.status,
+        StatusCode::NO_CONTENT
+    );
+    let search = Search { limit: 2, ..Search::default() };
+    let page = server.control.store().search(Tenant::DEFAULT, &search).unwrap();
+    let [late, ahead] = [&page.items[0].event, &page.items[1].event];
+    assert_eq!((ahead.name.as_str(), late.time_ms), ("ahead.example", 1_000));
+    assert!(ahead.time_ms <= now_ms() + 5 * 60_000, "{}", ahead.time_ms);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_requests_are_told_what_is_wrong() {
     let server = Server::start(&[]).await;
     let (filter, admin) = (server.control.plugin_token().to_owned(), server.token(Role::Admin));
@@ -423,6 +472,25 @@ async fn a_bad_list_is_reported_with_file_and_line_and_the_last_good_snapshot_st
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reload_reads_the_configuration_again() {
+    let server = Server::start(&[("block:plain:a.txt", "evil.example\n")]).await;
+    let path = server.folder.path().join("b.txt");
+    std::fs::write(&path, "second.example\n").unwrap();
+    server.config.lock().unwrap().lists.push(format!("block:plain:{}", path.display()));
+    let answer = server.post("/api/v1/reload", &server.token(Role::Admin), &Value::Null).await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    let listed = |server: &Server| {
+        let snapshot = Snapshot::open(server.control.published().unwrap().bytes.clone(), &[]).unwrap();
+        snapshot.lookup(&Name::parse("second.example").unwrap()).len()
+    };
+    assert_eq!(listed(&server), 1);
+    server.config.lock().unwrap().lists.pop();
+    let socket = server.control.socket_path();
+    let asked = tokio::task::spawn_blocking(move || ask_socket(&socket, "/reload", &json!({})).unwrap());
+    assert_eq!((asked.await.unwrap().status, listed(&server)), (200, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_socket_vets_without_a_password_and_only_for_its_owner() {
     use std::os::unix::fs::PermissionsExt;
     let server = Server::start(&[]).await;
@@ -442,6 +510,8 @@ async fn the_socket_vets_without_a_password_and_only_for_its_owner() {
     let vetted = snapshot.vetted(&Name::parse("xn--bcher-kva.example").unwrap()).unwrap();
     assert_eq!((vetted.decision, vetted.exact, vetted.author.as_str()), (Vetted::Honeypot, true, "local"));
     assert_eq!(ask(json!({"name": "x.example", "decision": "perhaps"})).await.status, 400);
+    let second = ControlSocket::bind(&server.data()).unwrap_err().to_string();
+    assert!(second.contains("control.sock: another dnsvet runs"), "{second}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -449,19 +519,40 @@ async fn secrets_are_readable_by_their_owner_only_and_the_serial_rises_over_a_re
     use std::os::unix::fs::PermissionsExt;
     let server = Server::start(&[]).await;
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    for file in ["plugin.token", "snapshot.key", "control.db"] {
+    assert_eq!(mode(&server.data()), 0o700);
+    let databases = ["control.db", "control.db-wal", "control.db-shm", "events.db", "events.db-wal"];
+    for file in ["plugin.token", "snapshot.key"].into_iter().chain(databases) {
         assert_eq!(mode(&server.data().join(file)), 0o600, "{file}");
     }
     let before = server.control.published().unwrap();
     let token = server.control.plugin_token().to_owned();
     let config = Config { data_dir: server.data(), ..Config::default() };
-    let again = Control::start(&config).unwrap();
+    let again = Control::start(&config.clone(), Box::new(move || Ok(config.clone()))).unwrap();
     assert_eq!(again.plugin_token(), token);
     assert_eq!(again.first_password(), None, "printed once");
     let mut published = again.watch();
     let next =
         published.wait_for(|p| p.as_ref().is_some_and(|p| p.serial > before.serial)).await.unwrap().clone();
     assert!(next.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_serial_rises_over_the_loss_of_the_control_planes_state() {
+    let server = Server::start(&[]).await;
+    for _ in 0..3 {
+        let control = server.control.clone();
+        tokio::task::spawn_blocking(move || control.reload()).await.unwrap().unwrap();
+    }
+    let data = server.folder.path().join("restored");
+    std::fs::create_dir(&data).unwrap();
+    for file in ["snapshot.key", "names.key", SNAPSHOT_FILE] {
+        std::fs::copy(server.data().join(file), data.join(file)).unwrap();
+    }
+    let config = Config { data_dir: data, ..Config::default() };
+    let again = Control::start(&config.clone(), Box::new(move || Ok(config.clone()))).unwrap();
+    let before = again.published().expect("the last good snapshot").serial;
+    let next = tokio::task::spawn_blocking(move || again.reload()).await.unwrap().unwrap();
+    assert!(next.serial > before && before > 1, "{} after {before}", next.serial);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -47,13 +47,13 @@ pub async fn audit(State(api): State<Api>, Viewer(identity): Viewer) -> Result<J
     Ok(Json(json!({"items": api.control.state().audit_trail(identity.tenant, AUDIT_LINES)?})))
 }
 
-/// Compiles lists and policy again, as SIGHUP does.
+/// Reads configuration and lists again and compiles them, as SIGHUP does.
 pub async fn reload(State(api): State<Api>, Admin(identity): Admin) -> Result<Json<Value>, Problem> {
     let line =
         AuditRow { time_ms: now_ms(), author: identity.name, what: "reload".into(), detail: String::new() };
     api.control.state().audit(identity.tenant, &line)?;
     let control = api.control.clone();
-    let reloaded = tokio::task::spawn_blocking(move || control.reload(None)).await;
+    let reloaded = tokio::task::spawn_blocking(move || control.reload()).await;
     let published = reloaded.map_err(|_| StoreError::Closed)??;
     Ok(Json(json!({"snapshot": published.id, "serial": published.serial})))
 }

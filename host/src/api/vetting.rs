@@ -1,12 +1,15 @@
 //! People's decisions: the queue of names that wait, and what was decided.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use super::auth::{Vetter, Viewer};
 use super::queries::read;
@@ -14,8 +17,28 @@ use super::{Api, Problem};
 use crate::store::control::{Decision, Identity, Scope};
 use crate::store::{Pending, Tenant};
 
-/// Names looked at for the queue.
+/// Names in the queue.
 const QUEUE: usize = 1_000;
+/// How long a queue that was read serves those who ask again.
+const KEPT: Duration = Duration::from_secs(2);
+
+/// The queue as it was read last. Every open dashboard asks for it every few seconds, and it is a look at each
+/// event that waits; those who ask meanwhile wait for the one that reads.
+#[derive(Default)]
+pub struct Queue(Mutex<Option<(Instant, Tenant, Vec<Pending>)>>);
+
+/// The decisions in force.
+struct Decided(HashMap<String, Scope>);
+
+impl Decided {
+    /// Whether one is on this name, or on one above it with all below.
+    fn covers(&self, name: &str) -> bool {
+        let mut suffixes =
+            std::iter::successors(Some(name), |text| text.split_once('.').map(|(_, parent)| parent));
+        suffixes
+            .any(|suffix| self.0.get(suffix).is_some_and(|scope| *scope == Scope::Suffix || suffix == name))
+    }
+}
 
 /// `POST /api/v1/vetting`
 #[derive(Debug, Deserialize)]
@@ -34,19 +57,19 @@ pub async fn list(State(api): State<Api>, Viewer(identity): Viewer) -> Result<Js
     Ok(Json(json!({"waiting": waiting, "decided": decided})))
 }
 
-/// Names that no model could settle and no decision covers.
+/// Names that no model could settle and no decision covers. A decision takes its names out at once.
 pub async fn queue(api: &Api, tenant: Tenant) -> Result<Vec<Pending>, Problem> {
-    let decided: HashMap<String, Scope> =
-        api.control.state().vetted(tenant)?.into_iter().map(|row| (row.name, row.scope)).collect();
-    let mut waiting = read(api, move |store| store.pending(tenant, QUEUE)).await?;
-    waiting.retain(|pending| {
-        let mut suffixes = std::iter::successors(Some(pending.name.as_str()), |text| {
-            text.split_once('.').map(|(_, parent)| parent)
-        });
-        !suffixes.any(|suffix| {
-            decided.get(suffix).is_some_and(|scope| *scope == Scope::Suffix || suffix == pending.name)
-        })
-    });
+    let rows = api.control.state().vetted(tenant)?.into_iter();
+    let decided = Arc::new(Decided(rows.map(|row| (row.name, row.scope)).collect()));
+    let mut kept = api.queue.0.lock().await;
+    if let Some((read, whose, waiting)) = kept.as_ref()
+        && *whose == tenant
+        && read.elapsed() < KEPT
+    {
+        return Ok(waiting.iter().filter(|pending| !decided.covers(&pending.name)).cloned().collect());
+    }
+    let waiting = read(api, move |store| store.pending(tenant, QUEUE, &|name| decided.covers(name))).await?;
+    *kept = Some((Instant::now(), tenant, waiting.clone()));
     Ok(waiting)
 }
 
@@ -68,7 +91,7 @@ pub async fn put_in_force(
     let Json(decide) = decide.map_err(|rejected| Problem::bad_request(rejected.body_text()))?;
     let control = api.control.clone();
     let who = identity.clone();
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let decided =
         tokio::task::spawn_blocking(move || control.vet(&who, &decide.name, decide.decision, decide.scope))
             .await;

@@ -2,14 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use crate::commands::serve::{ServeError, find_plugin};
 use crate::config::{Config, ConfigError, Flags};
 use crate::control::socket_path;
+use crate::folder;
 use crate::wasm::{Limits, Runtime};
 
 /// How long a peer has to answer.
@@ -84,7 +86,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
     findings.extend(ports(config, running));
     findings.push(upstreams(config));
     findings.push(snapshot(&config.data_dir));
-    findings.push(plugin(&config.plugin));
+    findings.push(plugin(find_plugin(&config.plugin)));
     findings.push(scorer(&config.scorer));
     findings
 }
@@ -93,18 +95,31 @@ fn finding(check: &'static str, health: Health, found: impl Into<String>, remedy
     Finding { check, health, found: found.into(), remedy }
 }
 
+/// Leaves nothing behind: where the folder is not there yet, its parent must take it.
 fn data_dir(path: &Path) -> Finding {
-    let probe = path.join(".doctor");
-    let written = std::fs::create_dir_all(path).and_then(|()| std::fs::write(&probe, b"x"));
-    let _ = std::fs::remove_file(&probe);
-    match written {
-        Ok(()) => finding("data_dir", Health::Ok, format!("{} is writable", path.display()), ""),
-        Err(error) => finding(
+    let shown = path.display();
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let nearest = absolute.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let probe = nearest.join(".dnsvet-doctor");
+    if let Err(error) = std::fs::write(&probe, b"x").and_then(|()| std::fs::remove_file(&probe)) {
+        return finding(
             "data_dir",
             Health::Bad,
-            format!("{}: {error}", path.display()),
+            format!("{}: {error}", nearest.display()),
             "make it writable for this user, or set data_dir to another folder",
+        );
+    }
+    if nearest != absolute {
+        return finding("data_dir", Health::Ok, format!("{shown}: none yet; the first start makes it"), "");
+    }
+    match folder::open_mode(path) {
+        Ok(Some(mode)) => finding(
+            "data_dir",
+            Health::Warning,
+            format!("{shown} is writable, but open to others (mode {mode:04o})"),
+            "chmod 700 it; `dnsvet serve` does, if the folder is its user's",
         ),
+        _ => finding("data_dir", Health::Ok, format!("{shown} is writable"), ""),
     }
 }
 
@@ -226,11 +241,17 @@ fn snapshot(data_dir: &Path) -> Finding {
     finding("snapshot", Health::Ok, found, "")
 }
 
-fn plugin(path: &Path) -> Finding {
-    if path.as_os_str().is_empty() {
-        return finding("plugin", Health::Ok, "the one beside the binary, or the embedded one", "");
-    }
-    let bytes = match std::fs::read(path) {
+/// The plugin that `dnsvet serve` would find, loaded as it would be.
+fn plugin(found: Result<PathBuf, ServeError>) -> Finding {
+    let path = match found {
+        Ok(path) => path,
+        Err(ServeError::NoPlugin(places)) => {
+            let remedy = "build it with `cargo xtask build`, or set plugin to its file";
+            return finding("plugin", Health::Bad, format!("none found ({places})"), remedy);
+        }
+        Err(error) => return finding("plugin", Health::Bad, error.to_string(), "set plugin to its file"),
+    };
+    let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) => {
             let found = format!("{}: {error}", path.display());
@@ -307,5 +328,31 @@ mod tests {
         }
         assert_eq!(health("scorer").health, Health::Warning);
         assert_eq!(health("dns").found, "switched off");
+    }
+
+    #[test]
+    fn a_plugin_that_serve_would_not_find_is_bad() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = plugin(crate::commands::serve::plugin_beside(folder.path()));
+        assert_eq!(missing.health, Health::Bad);
+        assert!(missing.found.contains("dnsvet.wasm") && missing.remedy.contains("xtask build"));
+        std::fs::write(folder.path().join("dnsvet.wasm"), "no wasm").unwrap();
+        let broken = plugin(crate::commands::serve::plugin_beside(folder.path()));
+        assert_eq!((broken.health, broken.remedy), (Health::Bad, "build it again: cargo xtask build"));
+    }
+
+    #[test]
+    fn the_data_folder_is_looked_at_and_left_as_it_is() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("data");
+        assert!(data_dir(&folder).found.contains("none yet"));
+        assert!(!folder.exists());
+        std::fs::create_dir(&folder).unwrap();
+        for (mode, health) in [(0o750, Health::Warning), (0o700, Health::Ok)] {
+            std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(data_dir(&folder).health, health, "{mode:o}");
+        }
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
     }
 }

@@ -4,6 +4,7 @@
 //! line -> name? -> batch -> one model | cascade (small, large where uncertain) | a running scorer -> line
 //! ```
 
+use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,11 +71,24 @@ pub fn run(args: Args) -> Result<ExitCode, ScoreError> {
     let mut source = Source::open(&args)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let progress = progress();
+    let failed = score_lines(io::stdin().lock(), &mut out, &mut source, args.logit, &progress)?;
+    progress.finish_and_clear();
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Scores each line that is a name; how many others there were. A line need not be UTF-8 to be told as bad.
+fn score_lines(
+    mut input: impl BufRead,
+    out: &mut impl Write,
+    source: &mut Source,
+    logit: bool,
+    progress: &ProgressBar,
+) -> Result<usize, ScoreError> {
     let mut failed = 0usize;
     let mut batch: Vec<(usize, String)> = Vec::with_capacity(BATCH);
     let mut flush = |batch: &mut Vec<(usize, String)>, failed: &mut usize| -> Result<(), ScoreError> {
         let names: Vec<&str> = batch.iter().map(|(_, name)| name.as_str()).collect();
-        for ((line, name), score) in batch.iter().zip(source.score(&names, args.logit)?) {
+        for ((line, name), score) in batch.iter().zip(source.score(&names, logit)?) {
             match score {
                 Ok(score) => writeln!(out, "{name}\t{}", significant(score))?,
                 Err(reason) => {
@@ -87,15 +101,23 @@ pub fn run(args: Args) -> Result<ExitCode, ScoreError> {
         batch.clear();
         Ok(())
     };
-    for (index, line) in io::stdin().lock().lines().enumerate() {
-        let line = line?;
-        match parse(&line) {
-            Ok(None) => {}
-            Ok(Some(name)) => batch.push((index + 1, name)),
-            Err(error) => {
-                failed += 1;
-                eprintln!("line {}: {:?}: {error}", index + 1, line.trim());
-            }
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        if input.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        let mut bad = |text: &str, why: &dyn Display| {
+            failed += 1;
+            eprintln!("line {number}: {:?}: {why}", text.trim());
+        };
+        match std::str::from_utf8(&line) {
+            Ok(text) => match parse(text) {
+                Ok(None) => {}
+                Ok(Some(name)) => batch.push((number, name)),
+                Err(error) => bad(text, &error),
+            },
+            Err(error) => bad(&String::from_utf8_lossy(&line), &error),
         }
         if batch.len() == BATCH {
             flush(&mut batch, &mut failed)?;
@@ -103,8 +125,7 @@ pub fn run(args: Args) -> Result<ExitCode, ScoreError> {
     }
     flush(&mut batch, &mut failed)?;
     out.flush()?;
-    progress.finish_and_clear();
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(failed)
 }
 
 /// The name on a line as it is scored; nothing on an empty line.
@@ -257,6 +278,17 @@ mod tests {
         assert_eq!(significant(0.000_123_456_789_4), "0.000123456789");
         assert_eq!(significant(0.0), "0.00000000e0");
         assert_eq!(significant(1.234_567_891e-7), "1.23456789e-7");
+    }
+
+    #[test]
+    fn a_line_that_is_no_text_is_counted_and_the_others_are_scored() {
+        let args = Args { model: Some("small".into()), registry: None, logit: false, scorer: None };
+        let (mut source, mut out) = (Source::open(&args).unwrap(), Vec::new());
+        let input = &b"first.example\n\xff\xfe.example\n\na..b\r\nlast.example"[..];
+        let failed = score_lines(input, &mut out, &mut source, false, &ProgressBar::hidden()).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let names: Vec<&str> = out.lines().filter_map(|line| line.split('\t').next()).collect();
+        assert_eq!((names, failed), (vec!["first.example", "last.example"], 2));
     }
 
     #[test]

@@ -7,7 +7,6 @@
 
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,12 +16,14 @@ use dnsvet_core::host::Counter;
 use dnsvet_core::schema::PluginConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use crate::api::Api;
+use crate::api::{Api, ControlSocket};
 use crate::callout::{ClusterError, Clusters};
 use crate::commands::check;
 use crate::config::{Config, ConfigError, Flags};
 use crate::control::{Control, ControlError};
+use crate::folder;
 use crate::guest::GuestSettings;
 use crate::listener::{Access, BindError};
 use crate::metrics::{ResolverMetrics, plugin_metrics};
@@ -89,6 +90,9 @@ pub enum ServeError {
     /// The control plane.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The control socket.
+    #[error("can't open the control socket: {0}")]
+    Socket(std::io::Error),
     /// The upstreams.
     #[error(transparent)]
     Upstreams(#[from] UpstreamsError),
@@ -152,11 +156,7 @@ pub fn run(args: Args) -> Result<ExitCode, ServeError> {
     {
         return Err(ServeError::ForwardNotLoopback(forward));
     }
-    // Keys and tokens lie in it: its owner's alone.
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&config.data_dir)
+    folder::make(&config.data_dir)
         .map_err(|source| ServeError::File { path: config.data_dir.clone(), source })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(serve(args, config));
@@ -168,9 +168,11 @@ async fn serve(args: Args, running: Config) -> Result<ExitCode, ServeError> {
     let (mut terminate, mut interrupt, mut hangup) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
     let (ending, ended) = watch::channel(false);
-    let control = match args.roles.contains(&Role::Control) {
-        true => Some(start_control(&running, ended).await?),
-        false => None,
+    let (control, mut api) = match args.roles.contains(&Role::Control) {
+        true => start_control(&args.config, &running, ended)
+            .await
+            .map(|(control, api)| (Some(control), Some(api)))?,
+        false => (None, None),
     };
     let resolver = if args.roles.contains(&Role::Resolver) {
         let starting = Starting::new(&args, &running, control.as_ref())?;
@@ -178,33 +180,55 @@ async fn serve(args: Args, running: Config) -> Result<ExitCode, ServeError> {
     } else {
         None
     };
-    loop {
+    let code = loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&args.config, &running, control.as_ref().map(|(control, ..)| control)).await,
+            _ = terminate.recv() => break ExitCode::SUCCESS,
+            _ = interrupt.recv() => break ExitCode::SUCCESS,
+            _ = hangup.recv() => reload(control.as_ref().map(|(control, _)| control)).await,
+            why = end_of(api.as_mut()) => {
+                // Filters without a control plane get no decisions and no lists: better to be started again.
+                tracing::error!(why, "the API ended; so does this process");
+                api = None;
+                break ExitCode::FAILURE;
+            }
         }
-    }
+    };
     tracing::info!("draining");
     if let Some(resolver) = resolver {
         tokio::task::spawn_blocking(move || resolver.drain()).await.map_err(std::io::Error::other)??;
     }
     let _ = ending.send(true);
-    if let Some((_, _, api)) = control {
+    if let Some(api) = api {
         let _ = tokio::time::timeout(Duration::from_secs(3), api).await;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
-type RunningControl = (Arc<Control>, SocketAddr, tokio::task::JoinHandle<()>);
+/// Why the API ended; waits forever where none runs.
+async fn end_of(api: Option<&mut JoinHandle<()>>) -> String {
+    match api {
+        Some(api) => api.await.map_or_else(|error| error.to_string(), |()| "it was not told to".to_owned()),
+        None => std::future::pending().await,
+    }
+}
 
-async fn start_control(config: &Config, ended: watch::Receiver<bool>) -> Result<RunningControl, ServeError> {
+/// The control plane, and where its API is reached.
+type RunningControl = (Arc<Control>, SocketAddr);
+
+async fn start_control(
+    flags: &Flags,
+    config: &Config,
+    ended: watch::Receiver<bool>,
+) -> Result<(RunningControl, JoinHandle<()>), ServeError> {
     let address = config.listen.api.ok_or(ServeError::NoApi)?;
     let bind_error = |source| BindError { address, kind: "api", source };
     let listener = tokio::net::TcpListener::bind(address).await.map_err(bind_error)?;
     let address = listener.local_addr().map_err(bind_error)?;
-    let starting = config.clone();
-    let control = tokio::task::spawn_blocking(move || Control::start(&starting)).await;
+    // Bound before anything in the folder is touched: it may be another dnsvet's.
+    let socket = ControlSocket::bind(&config.data_dir).map_err(ServeError::Socket)?;
+    let (starting, flags) = (config.clone(), flags.clone());
+    let start = move || Control::start(&starting, Box::new(move || flags.load()));
+    let control = tokio::task::spawn_blocking(start).await;
     let control = control.map_err(std::io::Error::other)??;
     println!("api      http://{address}/");
     if let Some(password) = control.first_password() {
@@ -212,33 +236,18 @@ async fn start_control(config: &Config, ended: watch::Receiver<bool>) -> Result<
     }
     let checker = check::live(Arc::clone(&control), &config.scorer);
     let api = Api::new(Arc::clone(&control), Some(checker), ended);
-    let serving = tokio::spawn(async move {
-        if let Err(error) = api.serve(listener).await {
-            tracing::error!(%error, "the API ended");
-        }
-    });
-    Ok((control, address, serving))
+    Ok(((control, address), tokio::spawn(api.serve(listener, socket))))
 }
 
-/// Lists, groups and modes are read again; what the doors need stays until a restart.
-async fn reload(flags: &Flags, running: &Config, control: Option<&Arc<Control>>) {
+/// As `POST /api/v1/reload` does; it goes on as before if that fails.
+async fn reload(control: Option<&Arc<Control>>) {
     let Some(control) = control.map(Arc::clone) else {
         tracing::info!("nothing to reload: lists and policy come from the control plane");
         return;
     };
-    let config = match flags.load() {
-        Ok(config) => config,
-        Err(error) => {
-            tracing::error!(%error, "reload refused; the running configuration stays");
-            return;
-        }
-    };
-    let doors = |c: &Config| (c.listen.clone(), c.allow_from.clone(), c.upstreams.clone(), c.scorer.clone());
-    if doors(&config) != doors(running) {
-        tracing::warn!("listen, allow_from, upstreams and scorer take effect at the next start");
-    }
-    match tokio::task::spawn_blocking(move || control.reload(Some(config))).await {
+    match tokio::task::spawn_blocking(move || control.reload()).await {
         Ok(Ok(published)) => tracing::info!(serial = published.serial, id = published.id, "reloaded"),
+        Ok(Err(error @ ControlError::Config(_))) => tracing::error!(%error, "reload refused"),
         Ok(Err(error)) => tracing::error!(%error, "reload failed"),
         Err(error) => tracing::error!(%error, "reload failed"),
     }
@@ -256,15 +265,14 @@ impl Starting {
     fn new(args: &Args, config: &Config, control: Option<&RunningControl>) -> Result<Self, ServeError> {
         let mut clusters = Clusters::default();
         let token = match control {
-            Some((control, address, _)) => {
+            Some((control, address)) => {
                 clusters.add(CONTROL, &format!("http://{}", reachable(*address)))?;
                 control.plugin_token().to_owned()
             }
             None => {
                 clusters.add(CONTROL, args.control.as_deref().ok_or(ServeError::NoControl)?)?;
                 let path = args.token_file.clone().unwrap_or_else(|| config.data_dir.join("plugin.token"));
-                let text = std::fs::read_to_string(&path);
-                text.map_err(|source| ServeError::File { path, source })?.trim().to_owned()
+                read_token(&path).map_err(|source| ServeError::File { path, source })?
             }
         };
         if !config.scorer.is_empty() {
@@ -283,7 +291,8 @@ impl Starting {
         let plugin = find_plugin(&config.plugin)?;
         let wasm =
             std::fs::read(&plugin).map_err(|source| ServeError::File { path: plugin.clone(), source })?;
-        let runtime = Runtime::load(&wasm, Some(&config.data_dir.join("compiled")), Limits::default())
+        let limits = Limits::for_workers(worker_count(config));
+        let runtime = Runtime::load(&wasm, Some(&config.data_dir.join("compiled")), limits)
             .map_err(|source| ServeError::Plugin { path: plugin.clone(), source })?;
         let upstreams = match &args.demo_zone {
             Some(path) => Upstreams::Demo(Arc::new(Zone::load(path)?)),
@@ -311,9 +320,9 @@ impl Starting {
             },
             clusters,
             tls,
-            one_policy: config.groups.len() <= 1,
+            one_policy: config.one_policy(),
         };
-        Ok(Self { config: config.clone(), settings, control: control.map(|(c, ..)| Arc::clone(c)), plugin })
+        Ok(Self { config: config.clone(), settings, control: control.map(|(c, _)| Arc::clone(c)), plugin })
     }
 
     fn start(self) -> Result<Resolver, ServeError> {
@@ -396,12 +405,15 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 /// The configured plugin; else the one beside the binary, or where `cargo xtask build` puts it.
-fn find_plugin(configured: &Path) -> Result<PathBuf, ServeError> {
+pub(super) fn find_plugin(configured: &Path) -> Result<PathBuf, ServeError> {
     if !configured.as_os_str().is_empty() {
         return Ok(configured.to_owned());
     }
     let binary = std::env::current_exe()?;
-    let folder = binary.parent().unwrap_or(Path::new("."));
+    plugin_beside(binary.parent().unwrap_or(Path::new(".")))
+}
+
+pub(super) fn plugin_beside(folder: &Path) -> Result<PathBuf, ServeError> {
     let places = [folder.join(PLUGIN_FILE), folder.join("../plugin").join(PLUGIN_FILE)];
     places.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
         let looked = places.each_ref().map(|path| path.display().to_string()).join(", ");
@@ -413,6 +425,14 @@ fn find_plugin(configured: &Path) -> Result<PathBuf, ServeError> {
 fn snapshot_keys(data_dir: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(data_dir.join("snapshot.pub"));
     text.into_iter().map(|key| key.trim().to_owned()).collect()
+}
+
+fn read_token(path: &Path) -> std::io::Result<String> {
+    let text = std::fs::read_to_string(path)?;
+    match text.trim() {
+        "" => Err(std::io::Error::other("it is empty; put the control plane's token in it")),
+        token => Ok(token.to_owned()),
+    }
 }
 
 /// What events call this process.

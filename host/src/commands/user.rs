@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::config::{ConfigError, Flags};
 use crate::control::{now_ms, secret};
+use crate::folder;
 use crate::store::control::{AuditRow, ControlStore, Role, SqliteControl};
 use crate::store::{StoreError, Tenant};
 
@@ -78,7 +79,7 @@ pub fn run(args: Args) -> Result<ExitCode, UserError> {
         What::Add { name, role, password_stdin, config } => {
             let state = open(&config)?;
             if name.is_empty()
-                || name.len() > 64
+                || name.len() > secret::MAX_USER_BYTES
                 || name.contains(char::is_control)
                 || name.starts_with("token:")
             {
@@ -114,9 +115,9 @@ pub fn run(args: Args) -> Result<ExitCode, UserError> {
 }
 
 fn open(config: &Flags) -> Result<SqliteControl, UserError> {
-    let folder = config.load()?.data_dir;
-    std::fs::create_dir_all(&folder).map_err(|source| UserError::Folder { path: folder.clone(), source })?;
-    Ok(SqliteControl::open(&folder.join("control.db"))?)
+    let data_dir = config.load()?.data_dir;
+    folder::make(&data_dir).map_err(|source| UserError::Folder { path: data_dir.clone(), source })?;
+    Ok(SqliteControl::open(&data_dir.join("control.db"))?)
 }
 
 fn audit(state: &SqliteControl, what: &str, detail: &str) -> Result<(), StoreError> {
@@ -135,6 +136,10 @@ fn read_password() -> Result<String, UserError> {
     let password = line.trim_end_matches(['\r', '\n']).to_owned();
     if password.chars().count() < 10 {
         return Err(UserError::Unusable("a password has at least 10 characters".into()));
+    }
+    if password.len() > secret::MAX_PASSWORD_BYTES {
+        let most = secret::MAX_PASSWORD_BYTES;
+        return Err(UserError::Unusable(format!("a password has at most {most} bytes")));
     }
     Ok(password)
 }

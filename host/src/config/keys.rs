@@ -85,6 +85,39 @@ pub fn keys() -> &'static [Key] {
     &KEYS
 }
 
+impl Config {
+    /// The keys that differ in `fresh` and that a reload does not put in force: all but lists, groups, modes
+    /// and local zones, which are in the snapshot.
+    pub fn needs_restart(&self, fresh: &Config) -> Vec<String> {
+        let tables = [self, fresh].map(|config| Table::try_from(config).unwrap_or_default());
+        let mut changed = Vec::new();
+        for key in keys() {
+            let [before, after] = tables.each_ref().map(|table| {
+                let mut parts = key.path.split('.');
+                let first = parts.next().and_then(|part| table.get(part));
+                parts.try_fold(first?, |value, part| value.get(part))
+            });
+            let differs = before != after;
+            let said = match key.path.as_str() {
+                "lists" | "local_zones" | "mode.lists" | "mode.models" => continue,
+                "groups" if self.one_policy() == fresh.one_policy() => continue,
+                "groups" => "groups (whether shared caches may keep DoH answers)".to_owned(),
+                "failure_mode" => "failure_mode (that of the resolver itself)".to_owned(),
+                path => path.to_owned(),
+            };
+            if differs {
+                changed.push(said);
+            }
+        }
+        changed
+    }
+
+    /// Whether all clients get the same answers.
+    pub fn one_policy(&self) -> bool {
+        self.groups.len() <= 1
+    }
+}
+
 /// The fields of a section, if `name` is one.
 pub(super) fn section(name: &str) -> Option<&'static [(&'static str, &'static str)]> {
     match name {
@@ -173,6 +206,27 @@ mod tests {
         paths.sort();
         assert_eq!(fields, paths);
         assert!(keys().iter().all(|key| key.doc.len() > 10));
+    }
+
+    #[test]
+    fn what_a_reload_leaves_for_the_next_start_is_named() {
+        let running = Config::default();
+        let mut fresh = Config {
+            lists: vec!["x".into()],
+            local_zones: vec!["corp.example".into()],
+            groups: vec![Group::default()],
+            mode: Modes { models: dnsvet_core::policy::Mode::Enforce, ..Modes::default() },
+            ..Config::default()
+        };
+        assert!(running.needs_restart(&fresh).is_empty());
+        fresh.groups.push(Group::default());
+        fresh.failure_mode = dnsvet_core::policy::FailureMode::Deny;
+        fresh.listen.dns = None;
+        fresh.retention.raw_days = 1;
+        fresh.workers = 3;
+        let changed = running.needs_restart(&fresh);
+        let keys: Vec<&str> = changed.iter().filter_map(|said| said.split(' ').next()).collect();
+        assert_eq!(keys, ["listen.dns", "groups", "failure_mode", "retention.raw_days", "workers"]);
     }
 
     #[test]

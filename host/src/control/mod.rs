@@ -22,7 +22,8 @@ use dnsvet_core::name::Name;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
+use crate::folder;
 use crate::store::control::{
     AuditRow, ControlStore, Decision, Identity, Role, Scope, SqliteControl, VettedRow,
 };
@@ -37,6 +38,9 @@ pub use metrics::MetricsSource;
 /// Label of the built-in plugin's token.
 const PLUGIN_TOKEN: &str = "built-in plugin";
 
+/// Reads the configuration again.
+pub type Loader = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
+
 /// Why the control plane did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
@@ -46,6 +50,9 @@ pub enum ControlError {
     /// No snapshot could be made; the last good one stays.
     #[error("{0}; the last good snapshot stays in force")]
     Compile(Arc<CompileError>),
+    /// The configuration, read again, is bad.
+    #[error("{0}; the running configuration stays")]
+    Config(#[from] ConfigError),
     /// A name that can't be decided on.
     #[error("`{name}` can't be vetted: {why}")]
     Name {
@@ -135,7 +142,9 @@ type Reply = Sender<Result<Arc<Published>, ControlError>>;
 
 /// The control plane of one data folder.
 pub struct Control {
-    data_dir: PathBuf,
+    /// As it was at the start.
+    running: Config,
+    load: Loader,
     store: Arc<dyn EventStore>,
     state: Arc<dyn ControlStore>,
     published: watch::Sender<Option<Arc<Published>>>,
@@ -148,26 +157,26 @@ pub struct Control {
 
 impl Control {
     /// Opens the data folder and starts the compiler. The last good snapshot is served at once; the first
-    /// compile runs in the background.
+    /// compile runs in the background. `load` reads the configuration again, for [`Control::reload`].
     ///
     /// # Errors
     /// If the folder, a key in it, or a store can't be used.
-    pub fn start(config: &Config) -> Result<Arc<Self>, ControlError> {
-        let folder = config.data_dir.clone();
+    pub fn start(config: &Config, load: Loader) -> Result<Arc<Self>, ControlError> {
+        let data_dir = &config.data_dir;
         let file_error = |path: &Path| {
             let path = path.to_owned();
             move |source| ControlError::File { path, source }
         };
-        make_folder(&folder).map_err(file_error(&folder))?;
+        folder::make(data_dir).map_err(file_error(data_dir))?;
         let events = match config.store.strip_prefix("sqlite:") {
             Some(path) => PathBuf::from(path),
-            None => folder.join("events.db"),
+            None => data_dir.join("events.db"),
         };
         let store: Arc<dyn EventStore> =
             Arc::new(SqliteStore::open(&events, config.retention.clone(), config.client_addresses)?);
-        let state: Arc<dyn ControlStore> = Arc::new(SqliteControl::open(&folder.join("control.db"))?);
+        let state: Arc<dyn ControlStore> = Arc::new(SqliteControl::open(&data_dir.join("control.db"))?);
 
-        let token_file = folder.join("plugin.token");
+        let token_file = data_dir.join("plugin.token");
         let token = secret::file(&token_file, || secret::fresh().0).map_err(file_error(&token_file))?;
         state.set_token(Tenant::DEFAULT, &secret::hash(&token), PLUGIN_TOKEN, Role::Filter, now_ms())?;
         let first_password = first_user(state.as_ref())?;
@@ -175,10 +184,16 @@ impl Control {
         let problem = Arc::new(Mutex::new(None));
         let compiler = compile::Compiler::open(config.clone(), state.clone())?;
         let metrics = metrics::Metrics::new();
-        let (published, _) = watch::channel(compiler.last_good());
+        let last_good = compiler.last_good();
+        if let Some(last_good) = &last_good {
+            // Filters refuse a lower serial, and `control.db` may be younger than the snapshot they have.
+            state.raise_serial(last_good.serial)?;
+        }
+        let (published, _) = watch::channel(last_good);
         let (orders, queue) = channel();
         let control = Arc::new(Self {
-            data_dir: folder,
+            running: config.clone(),
+            load,
             store,
             state,
             published: published.clone(),
@@ -217,7 +232,7 @@ impl Control {
 
     /// Where `dnsvet vet` finds the running control plane.
     pub fn socket_path(&self) -> PathBuf {
-        socket_path(&self.data_dir)
+        socket_path(&self.running.data_dir)
     }
 
     /// The snapshot that is served, once there is one.
@@ -277,12 +292,18 @@ impl Control {
         Ok(Decided { row, serial: published.serial, snapshot: published.id.clone() })
     }
 
-    /// Reads lists and policy again, under a new configuration if one is given, and waits for the snapshot.
+    /// Reads the configuration, lists and policy again, and waits for the snapshot. Keys that this does not put
+    /// in force are named in the log.
     ///
     /// # Errors
-    /// If a list or the policy is bad: the last good snapshot stays.
-    pub fn reload(&self, config: Option<Config>) -> Result<Arc<Published>, ControlError> {
-        self.order(Order::Reload(config.map(Box::new)))?.recv().map_err(|_| ControlError::Closed)?
+    /// If the configuration, a list or the policy is bad: the last good snapshot stays.
+    pub fn reload(&self) -> Result<Arc<Published>, ControlError> {
+        let fresh = (self.load)()?;
+        let keys = self.running.needs_restart(&fresh).join(", ");
+        if !keys.is_empty() {
+            tracing::warn!(keys, "changed, and in effect from the next start");
+        }
+        self.order(Order::Reload(Some(Box::new(fresh))))?.recv().map_err(|_| ControlError::Closed)?
     }
 
     /// Everything that `/metrics` says.
@@ -318,14 +339,6 @@ impl Control {
 /// Where the control plane of a data folder listens for its own machine.
 pub fn socket_path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
-}
-
-/// Makes the data folder, its owner's alone: keys and tokens lie in it.
-fn make_folder(folder: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
 }
 
 /// Makes the user `admin` where there is none, with a password that is returned.

@@ -1,6 +1,8 @@
 //! Secrets: random ones for sessions and tokens, argon2id for passwords, files for keys.
 
-use std::io::Write;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -11,6 +13,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::Semaphore;
 
+/// Longest name of a user, bytes.
+pub const MAX_USER_BYTES: usize = 64;
+/// Longest password, bytes: a longer one only costs time to hash.
+pub const MAX_PASSWORD_BYTES: usize = 1_024;
 /// Passwords hashed at once: each takes 19 MiB and a core.
 static HASHING: Semaphore = Semaphore::const_new(2);
 
@@ -71,24 +77,31 @@ pub async fn verify(password: String, stored: Option<String>) -> bool {
     checked.await.unwrap_or(false)
 }
 
-/// Reads a secret file, or makes it with what `make` gives; the owner's alone (0600).
+/// Reads a secret file, or makes it with what `make` gives; the owner's alone (0600), and there in whole or
+/// not at all.
 ///
 /// # Errors
-/// If the file can be neither read nor made.
-pub fn file(path: &Path, make: impl FnOnce() -> String) -> std::io::Result<String> {
+/// If the file can be neither read nor made, or is empty.
+pub fn file(path: &Path, make: impl FnOnce() -> String) -> io::Result<String> {
     match std::fs::read_to_string(path) {
+        Ok(text) if text.trim().is_empty() => {
+            return Err(io::Error::other("it is empty; delete it, and the next start makes another"));
+        }
         Ok(text) => return Ok(text.trim().to_owned()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
     let text = make();
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    let fresh = path.with_added_extension("new");
+    // One that a crash has left is of no use.
+    let _ = std::fs::remove_file(&fresh);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
     writeln!(file, "{text}")?;
     file.sync_all()?;
+    std::fs::rename(&fresh, path)?;
+    if let Some(folder) = path.parent() {
+        std::fs::File::open(folder)?.sync_all()?;
+    }
     Ok(text)
 }
 
@@ -122,5 +135,17 @@ mod tests {
         assert_eq!(file(&path, || "one".into()).unwrap(), "one");
         assert_eq!(file(&path, || "two".into()).unwrap(), "one");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn an_empty_secret_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        for empty in ["", " \n"] {
+            std::fs::write(&path, empty).unwrap();
+            let error = file(&path, || "one".into()).unwrap_err().to_string();
+            assert!(error.contains("empty") && error.contains("delete it"), "{error}");
+        }
     }
 }

@@ -7,10 +7,12 @@
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use dnsvet_core::snapshot::MOST_VETTED;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{StoreError, Tenant};
+use crate::folder;
 
 /// What someone may do; each may do what those before it may, but for `Filter`, which is no person.
 #[derive(
@@ -147,8 +149,9 @@ pub trait ControlStore: Send + Sync {
     fn user(&self, name: &str) -> Result<Option<User>, StoreError>;
     /// How many users there are.
     fn user_count(&self) -> Result<u64, StoreError>;
-    /// Opens a session for a user, by the hash of its secret, until a time.
-    fn open_session(&self, hash: &[u8; 32], user: &str, until_ms: u64) -> Result<(), StoreError>;
+    /// Opens a session for a user, by the hash of its secret, until a time. Those that have ended are removed.
+    fn open_session(&self, hash: &[u8; 32], user: &str, until_ms: u64, now_ms: u64)
+    -> Result<(), StoreError>;
     /// Who a session belongs to, if it is still open.
     fn session(&self, hash: &[u8; 32], now_ms: u64) -> Result<Option<Identity>, StoreError>;
     /// Ends a session.
@@ -164,7 +167,8 @@ pub trait ControlStore: Send + Sync {
     ) -> Result<(), StoreError>;
     /// Who a token lets in.
     fn token(&self, hash: &[u8; 32]) -> Result<Option<Identity>, StoreError>;
-    /// Stores a decision and its audit line; returns the row, or `None` if it took one back.
+    /// Stores a decision and its audit line; returns the row, or `None` if it took one back. One more than a
+    /// snapshot holds is refused: stored, it would stop every compile.
     fn decide(&self, tenant: Tenant, row: &VettedRow) -> Result<Option<VettedRow>, StoreError>;
     /// All decisions in force, newest first.
     fn vetted(&self, tenant: Tenant) -> Result<Vec<VettedRow>, StoreError>;
@@ -174,6 +178,8 @@ pub trait ControlStore: Send + Sync {
     fn audit_trail(&self, tenant: Tenant, limit: usize) -> Result<Vec<AuditRow>, StoreError>;
     /// The next serial number: greater than any before, kept before it is returned.
     fn next_serial(&self) -> Result<u64, StoreError>;
+    /// Makes the next serial numbers greater than this one.
+    fn raise_serial(&self, at_least: u64) -> Result<(), StoreError>;
 }
 
 /// The control plane's state in a SQLite file.
@@ -196,6 +202,7 @@ impl SqliteControl {
     /// Opens or makes the state at `path`, readable by its owner only.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let name = path.display().to_string();
+        folder::make_file(path).map_err(|source| StoreError::File { path: name.clone(), source })?;
         let prepare = || {
             let connection = Connection::open(path)?;
             connection.busy_timeout(std::time::Duration::from_secs(10))?;
@@ -205,11 +212,6 @@ impl SqliteControl {
             Ok(connection)
         };
         let connection = prepare().map_err(|source| StoreError::Sqlite { path: name.clone(), source })?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
-        }
         Ok(Self { path: name, connection: Mutex::new(connection) })
     }
 
@@ -251,12 +253,20 @@ impl ControlStore for SqliteControl {
         .map(|count| count as u64)
     }
 
-    fn open_session(&self, hash: &[u8; 32], user: &str, until_ms: u64) -> Result<(), StoreError> {
+    fn open_session(
+        &self,
+        hash: &[u8; 32],
+        user: &str,
+        until_ms: u64,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
         self.with(|connection| {
-            connection
-                .execute("INSERT INTO sessions VALUES (?1, ?2, ?3)", params![hash, user, until_ms as i64])
-        })?;
-        Ok(())
+            let transaction = connection.transaction()?;
+            transaction.execute("DELETE FROM sessions WHERE until_ms <= ?1", params![now_ms as i64])?;
+            transaction
+                .execute("INSERT INTO sessions VALUES (?1, ?2, ?3)", params![hash, user, until_ms as i64])?;
+            transaction.commit()
+        })
     }
 
     fn session(&self, hash: &[u8; 32], now_ms: u64) -> Result<Option<Identity>, StoreError> {
@@ -327,9 +337,16 @@ impl ControlStore for SqliteControl {
             }
             let detail = format!("{} {} (before: {})", row.name, row.decision.as_str(), row.before.as_str());
             add_audit(&transaction, tenant, row.time_ms, &row.author, "vet", &detail)?;
+            if before.is_none() && row.decision != Decision::None {
+                let sql = "SELECT count(*) FROM vetted WHERE tenant_id = ?1";
+                let count: i64 = transaction.query_row(sql, params![tenant.0], |row| row.get(0))?;
+                if count > MOST_VETTED as i64 {
+                    return Ok(Err(StoreError::DecisionsFull { most: MOST_VETTED }));
+                }
+            }
             transaction.commit()?;
-            Ok((row.decision != Decision::None).then_some(row))
-        })
+            Ok(Ok((row.decision != Decision::None).then_some(row)))
+        })?
     }
 
     fn vetted(&self, tenant: Tenant) -> Result<Vec<VettedRow>, StoreError> {
@@ -382,6 +399,13 @@ impl ControlStore for SqliteControl {
             )
         })
         .map(|serial| serial as u64)
+    }
+
+    fn raise_serial(&self, at_least: u64) -> Result<(), StoreError> {
+        let sql = "INSERT INTO serials VALUES ('snapshot', ?1)
+            ON CONFLICT (name) DO UPDATE SET serial = max(serial, excluded.serial)";
+        self.with(|connection| connection.execute(sql, params![at_least as i64]))?;
+        Ok(())
     }
 }
 
@@ -436,12 +460,38 @@ mod tests {
     }
 
     #[test]
+    fn one_decision_more_than_a_snapshot_holds_is_refused_and_not_stored() {
+        let (_folder, control) = open();
+        let row = |name: &str, decision| VettedRow {
+            name: name.into(),
+            decision,
+            scope: Scope::Suffix,
+            author: "ana".into(),
+            time_ms: 1,
+            before: Decision::None,
+        };
+        let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+            INSERT INTO vetted SELECT 1, 'n' || i || '.example', 'benign', 0, 'ana', 1, 'none' FROM n";
+        control.with(|connection| connection.execute(fill, params![MOST_VETTED as i64])).unwrap();
+        let decide = |name, decision| control.decide(Tenant::DEFAULT, &row(name, decision));
+        let refused = decide("one.more.example", Decision::Malicious).unwrap_err().to_string();
+        assert!(refused.contains("65536 names") && refused.contains("take decisions back"), "{refused}");
+        assert_eq!(control.vetted(Tenant::DEFAULT).unwrap().len(), MOST_VETTED);
+        decide("n7.example", Decision::Malicious).unwrap().expect("another decision on the same name");
+        decide("n8.example", Decision::None).unwrap();
+        decide("one.more.example", Decision::Malicious).unwrap().expect("there is room again");
+    }
+
+    #[test]
     fn serials_rise_across_restarts() {
         let (folder, control) = open();
         assert_eq!((control.next_serial().unwrap(), control.next_serial().unwrap()), (1, 2));
         drop(control);
         let again = SqliteControl::open(&folder.path().join("control.db")).unwrap();
         assert_eq!(again.next_serial().unwrap(), 3);
+        again.raise_serial(40).unwrap();
+        again.raise_serial(2).unwrap();
+        assert_eq!(again.next_serial().unwrap(), 41);
     }
 
     #[test]
@@ -449,7 +499,7 @@ mod tests {
         let (_folder, control) = open();
         control.set_user(Tenant::DEFAULT, "ana", Role::Vetter, "phc").unwrap();
         for hash in [[1; 32], [2; 32], [3; 32]] {
-            control.open_session(&hash, "ana", 100).unwrap();
+            control.open_session(&hash, "ana", 100, 1).unwrap();
         }
         assert_eq!(control.session(&[1; 32], 99).unwrap().unwrap().role, Role::Vetter);
         assert_eq!(control.session(&[1; 32], 100).unwrap(), None);
@@ -457,5 +507,17 @@ mod tests {
         assert_eq!(control.session(&[2; 32], 1).unwrap(), None);
         control.set_user(Tenant::DEFAULT, "ana", Role::Viewer, "other").unwrap();
         assert_eq!(control.session(&[3; 32], 1).unwrap(), None);
+    }
+
+    #[test]
+    fn sessions_that_have_ended_are_removed_when_one_is_opened() {
+        let (_folder, control) = open();
+        control.set_user(Tenant::DEFAULT, "ana", Role::Vetter, "phc").unwrap();
+        for (hash, until_ms, now_ms) in [([1; 32], 100, 1), ([2; 32], 200, 1), ([3; 32], 300, 100)] {
+            control.open_session(&hash, "ana", until_ms, now_ms).unwrap();
+        }
+        let count = "SELECT count(*) FROM sessions";
+        let left: i64 = control.with(|c| c.query_row(count, [], |row| row.get(0))).unwrap();
+        assert_eq!(left, 2);
     }
 }

@@ -49,6 +49,14 @@ pub enum StoreError {
         #[source]
         source: rusqlite::Error,
     },
+    /// There is no database file, and none can be made.
+    #[error("{path}: {source}; check that the folder is there and writable")]
+    File {
+        /// The database file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The writer's queue is full: try again.
     #[error("the store's queue is full; send the batch again in a second")]
     Busy,
@@ -58,6 +66,15 @@ pub enum StoreError {
     /// A stored verdict can't be read back.
     #[error("event {0}: its stored verdict is damaged; restore the store from a backup")]
     Damaged(i64),
+    /// There are as many decisions as a snapshot holds.
+    #[error(
+        "{most} names are decided, the most that a snapshot holds; take decisions back, decide a name with all below it \
+         instead of each, or put names in a list"
+    )]
+    DecisionsFull {
+        /// How many.
+        most: usize,
+    },
     /// A newer dnsvet wrote this file.
     #[error("{path}: schema {found} is newer than this build's {known}; start the newer dnsvet")]
     Newer {
@@ -160,8 +177,13 @@ pub trait EventStore: Send + Sync {
     /// One event.
     fn event(&self, tenant: Tenant, id: i64) -> Result<Option<Stored>, StoreError>;
 
-    /// Names that wait for a decision, most asked first.
-    fn pending(&self, tenant: Tenant, limit: usize) -> Result<Vec<Pending>, StoreError>;
+    /// Names that wait for a decision, most asked first, without those that `settled` holds.
+    fn pending(
+        &self,
+        tenant: Tenant,
+        limit: usize,
+        settled: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<Pending>, StoreError>;
 
     /// Counts since a time (milliseconds since 1970).
     fn overview(&self, tenant: Tenant, since_ms: u64, now_ms: u64) -> Result<Overview, StoreError>;

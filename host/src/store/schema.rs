@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use super::StoreError;
+use crate::folder;
 
 /// Rises with each change of the tables.
 pub const VERSION: i64 = 1;
@@ -33,8 +34,10 @@ CREATE TABLE rollup_clients (tenant_id INTEGER NOT NULL, level INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, level, start_s, client_id, blocked)) WITHOUT ROWID;
 ";
 
-/// Opens `path` for writing, with its tables.
+/// Opens `path` for writing, with its tables. A new file is its owner's alone.
 pub fn open(path: &std::path::Path) -> Result<Connection, StoreError> {
+    folder::make_file(path)
+        .map_err(|source| StoreError::File { path: path.display().to_string(), source })?;
     prepare(path).map_err(|source| StoreError::Sqlite { path: path.display().to_string(), source }).and_then(
         |(connection, found)| {
             if found > VERSION {

@@ -176,14 +176,19 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Result<Stored, StoreError>> {
     Ok(Ok(Stored { id, source: row.get(1)?, event }))
 }
 
-/// Names that no model could settle, most asked first.
-pub fn pending(connection: &Connection, tenant: Tenant, limit: usize) -> Read<Vec<Pending>> {
+/// Names that no model could settle and `settled` doesn't hold, most asked first.
+pub fn pending(
+    connection: &Connection,
+    tenant: Tenant,
+    limit: usize,
+    settled: &dyn Fn(&str) -> bool,
+) -> Read<Vec<Pending>> {
     let sql =
         "SELECT n.name, count(*), count(DISTINCT e.client_id), min(e.time_ms), max(e.time_ms), max(e.id)
        FROM events e JOIN names n ON n.id = e.name_id WHERE e.tenant_id = ?1 AND e.not_confident = 1
-       GROUP BY e.name_id ORDER BY 2 DESC, 6 DESC LIMIT ?2";
+       GROUP BY e.name_id ORDER BY 2 DESC, 6 DESC";
     let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(params![tenant.0, limit as i64], |row| {
+    let rows = statement.query_map(params![tenant.0], |row| {
         Ok(Pending {
             name: row.get(0)?,
             queries: row.get::<_, i64>(1)? as u64,
@@ -194,7 +199,9 @@ pub fn pending(connection: &Connection, tenant: Tenant, limit: usize) -> Read<Ve
             last_id: row.get(5)?,
         })
     })?;
-    let mut all = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    // Counted after those that are settled are left out: else many of them would hide the rest.
+    let waits = |row: &rusqlite::Result<Pending>| !row.as_ref().is_ok_and(|pending| settled(&pending.name));
+    let mut all = rows.filter(waits).take(limit).collect::<rusqlite::Result<Vec<_>>>()?;
     for pending in &mut all {
         match event(connection, tenant, pending.last_id)? {
             Ok(found) => pending.score = found.and_then(|stored| stored.event.verdict.score),

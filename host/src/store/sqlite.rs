@@ -109,8 +109,13 @@ impl EventStore for SqliteStore {
         self.read(|connection| search::event(connection, tenant, id))?
     }
 
-    fn pending(&self, tenant: Tenant, limit: usize) -> Result<Vec<Pending>, StoreError> {
-        self.read(|connection| search::pending(connection, tenant, limit))?
+    fn pending(
+        &self,
+        tenant: Tenant,
+        limit: usize,
+        settled: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<Pending>, StoreError> {
+        self.read(|connection| search::pending(connection, tenant, limit, settled))?
     }
 
     fn overview(&self, tenant: Tenant, since_ms: u64, now_ms: u64) -> Result<Overview, StoreError> {
@@ -278,9 +283,11 @@ impl Writer {
                 self.connection.execute(&sql, params![Tenant::DEFAULT.0, level as i64, from])?;
             }
         }
-        self.connection.execute("DELETE FROM sources WHERE last_ms < ?1", params![rollup_from * 1000])?;
-        // A sweep looks at every event, so it waits until it pays.
+        // These look at every event, so they wait until it pays.
         if self.removed > 0 && self.swept.elapsed() > SWEEP_EVERY {
+            // Events are found through their source, so it outlives the last of them.
+            let sql = "DELETE FROM sources WHERE last_ms < ?1 AND id NOT IN (SELECT source_id FROM events)";
+            self.connection.execute(sql, params![rollup_from * 1000])?;
             self.sweep()?;
         }
         self.shrink()?;

@@ -196,13 +196,16 @@ fn the_queue_groups_by_name_and_counts_queries_and_clients() {
             event(5, "sure.example", "10.0.0.1", Action::Allow, Reason::Model),
         ]),
     );
-    let pending = store.pending(T, 10).unwrap();
+    let pending = store.pending(T, 10, &|_| false).unwrap();
     assert_eq!(
         pending.iter().map(|p| (p.name.as_str(), p.queries, p.clients)).collect::<Vec<_>>(),
         [("odd.example", 3, 2), ("rare.example", 1, 1)]
     );
     assert_eq!(pending[0].score, Some(0.3), "of the last query");
     assert_eq!((pending[0].first_ms, pending[0].last_ms), (NOON_MS + 1, NOON_MS + 300));
+    let rest = store.pending(T, 1, &|name| name == "odd.example").unwrap();
+    assert_eq!(rest.len(), 1, "a settled name takes no place");
+    assert_eq!(rest[0].name, "rare.example");
 }
 
 #[test]
@@ -272,6 +275,28 @@ fn retention_removes_old_events_and_their_names_and_keeps_the_counts() {
     assert_eq!(names(&store.search(T, &Search { limit: 9, ..Search::default() }).unwrap()), ["new.example"]);
     assert!(store.search(T, &by_name("old")).unwrap().items.is_empty());
     assert_eq!(store.overview(T, now - 30 * day, now).unwrap().queries, 2, "days outlive raw events");
+}
+
+#[test]
+fn an_event_outlives_the_roll_ups_where_raw_events_are_kept_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let (now, day) = (now_ms(), 86_400_000);
+    let at = |seq, name: &str, days: u64| Event {
+        time_ms: now - days * day,
+        ..event(seq, name, "10.0.0.1", Action::Allow, Reason::Model)
+    };
+    append(&store, T, batch(vec![at(1, "gone.example", 500), at(2, "kept.example", 20)]));
+    drop(store);
+    let path = folder.path().join("events.db");
+    let retain = |raw_days| {
+        let keep = Retention { raw_days, rollup_days: 7, ..Retention::default() };
+        assert!(sqlite::Writer::for_test(&path, keep).retain(now).unwrap());
+        let store = open(folder.path());
+        let sources = store.overview(T, 0, now).unwrap().sources.len();
+        (store.search(T, &by_name("example")).unwrap().items.len(), sources)
+    };
+    assert_eq!((retain(400), retain(7)), ((1, 1), (0, 0)));
 }
 
 #[test]

@@ -26,8 +26,17 @@ pub struct Limits {
     /// Time of one guest call outside of requests (start, configuration, tick, replies to the root
     /// context), milliseconds. The default of 5,000 lets a VM take in a large snapshot on a busy machine.
     pub background_ms: u32,
-    /// VMs at a time. The default of 64 is one for each worker thread, and room to replace them.
+    /// VMs at a time. The default of 64 is enough for 32 worker threads; see [`Limits::for_workers`].
     pub instances: u32,
+}
+
+impl Limits {
+    /// The defaults, with one VM for each worker thread and room to replace all of them.
+    pub fn for_workers(workers: usize) -> Self {
+        let both = u32::try_from(workers).unwrap_or(u32::MAX).saturating_mul(2);
+        let limits = Self::default();
+        Self { instances: both.max(limits.instances), ..limits }
+    }
 }
 
 impl Default for Limits {
@@ -149,7 +158,7 @@ fn engine(limits: Limits) -> Result<Engine, LoadError> {
     let page_bytes = 64 << 10;
     pool.total_core_instances(limits.instances)
         .total_memories(limits.instances)
-        .total_tables(limits.instances * 4)
+        .total_tables(limits.instances.saturating_mul(4))
         .max_tables_per_module(4)
         .table_elements(65_536)
         .max_core_instance_size(4 << 20)
@@ -221,4 +230,16 @@ fn start_clock(engine: &Engine, tick: Duration) -> Result<(), LoadError> {
     };
     let thread = std::thread::Builder::new().name("wasm-clock".to_owned()).spawn(clock);
     thread.map(drop).map_err(|error| LoadError::Engine(format!("no thread for its clock: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_worker_has_room_for_its_vm_and_the_next_one() {
+        let instances = |workers| Limits::for_workers(workers).instances;
+        assert_eq!((instances(1), instances(32), instances(33), instances(128)), (64, 64, 66, 256));
+        assert_eq!(instances(usize::MAX), u32::MAX);
+    }
 }
