@@ -123,7 +123,7 @@ impl Default for Group {
             honeypot_ttl_s: 10,
             rebinding: true,
             keep_clients_here: false,
-            client_callouts_per_s: 100,
+            client_callouts_per_s: 50,
             tunnel_names_per_minute: 200,
             schedules: Vec::new(),
         }

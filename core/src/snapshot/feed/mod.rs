@@ -25,7 +25,7 @@ use crate::verdict::cache::lasts;
 
 /// What a poll asks for: room for the manifest and the small sections behind it.
 const HEAD_BYTES: usize = 64 * 1024;
-/// The longest wait while the control plane is away, ms: so soon is a decision in force after it is back.
+/// The longest wait while the control plane is away, or what comes of it is damaged, ms: so soon is a decision in force after it is back.
 const MOST_AWAY_MS: u64 = 5_000;
 /// The longest wait after a snapshot was refused, ms.
 const MOST_REFUSED_MS: u64 = 60_000;
@@ -174,7 +174,8 @@ impl Feed {
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 self.download = None;
-                self.wait(now_ms, MOST_REFUSED_MS);
+                let most_ms = if error.is_of_transport() { MOST_AWAY_MS } else { MOST_REFUSED_MS };
+                self.wait(now_ms, most_ms);
                 FeedStep::Refused(error)
             }
         }
