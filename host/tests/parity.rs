@@ -47,19 +47,47 @@ fn the_seed_scores_generated_names_in_wasm_as_numpy_does() {
     compare_with_oracle(&mut vm, text);
 }
 
-#[test]
-fn the_seed_scores_its_own_lists_in_wasm_as_keras_did() {
-    let Some(mut vm) = Measure::start() else { return };
+/// The seed's own lists with Keras' logits; `None`, said aloud, where the test data is not.
+fn own_lists() -> Option<String> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
     let folder = std::env::var("TEST_DATA").unwrap_or_else(|_| beside.into());
     let path = std::path::Path::new(&folder).join("mlbridge-scores.tsv.gz");
     if !path.is_file() {
         println!("skipped: {} is not there", path.display());
-        return;
+        return None;
     }
     let lines = dnsvet_models::data::lines(&path).expect("the file can be read");
     assert_eq!(lines.len(), 30_089);
-    compare_with_oracle(&mut vm, &lines.join("\n"));
+    Some(lines.join("\n"))
+}
+
+#[test]
+fn the_seed_scores_its_own_lists_in_wasm_as_keras_did() {
+    let Some(mut vm) = Measure::start() else { return };
+    let Some(text) = own_lists() else { return };
+    compare_with_oracle(&mut vm, &text);
+}
+
+#[test]
+fn the_command_scores_the_seeds_own_lists_in_their_order_as_keras_did() {
+    let Some(text) = own_lists() else { return };
+    let (names, expected) = golden(&text);
+    let input = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(input.path(), names.join("\n")).expect("the names");
+    for flag in ["--logit", ""] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dnsvet"));
+        command.args(["score", "--model", "seed"]).args(Some(flag).filter(|flag| !flag.is_empty()));
+        let output = command.stdin(std::fs::File::open(input.path()).expect("the names")).output();
+        let output = output.expect("the command runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let printed = String::from_utf8(output.stdout).expect("text");
+        let (printed, values) = golden(&printed);
+        assert_eq!(printed, names, "every name, in the order in which it came");
+        for ((name, value), logit) in names.iter().zip(values).zip(&expected) {
+            let wanted = if flag.is_empty() { 1.0 / (1.0 + (-logit).exp()) } else { *logit };
+            assert!((value - wanted).abs() <= 1e-4 + 1e-4 * wanted.abs(), "{name:?}: {value} for {wanted}");
+        }
+    }
 }
 
 #[test]

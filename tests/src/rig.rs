@@ -15,6 +15,8 @@ use crate::api::{Api, metric_of};
 use crate::client::Client;
 use crate::upstream::Upstream;
 
+/// Worker threads of the resolver; each has a VM.
+pub const WORKERS: usize = 2;
 /// Worker threads of Envoy, as the line starts it; the main thread has a VM too.
 const ENVOY_VMS: f64 = 3.0;
 
@@ -88,7 +90,6 @@ impl Rig {
 
         let mut options = Options::new(&folder, Ports::free()?);
         options.serve_flags = vec!["--config".into(), config.display().to_string()];
-        options.plugin_keys.push(("tick_ms".into(), "200".into()));
         if let Some(plugin) = plan.plugin {
             options.plugin = plugin;
         }
@@ -183,7 +184,7 @@ fn configuration(plan: &Plan, upstream: &Upstream, list: &Path) -> String {
         "upstreams = [\"{upstream}\"]
 lists = [\"block:plain:{list}\"]
 client_addresses = \"plain\"
-workers = 2
+workers = {WORKERS}
 {keys}
 [mode]
 models = \"enforce\"

@@ -100,7 +100,7 @@ impl Default for PluginConfig {
             scorer_authority: "scorer".into(),
             scorer_timeout_ms: 50,
             scorer_in_flight: 256,
-            tick_ms: 500,
+            tick_ms: 250,
             snapshot: String::new(),
             snapshot_keys: Vec::new(),
             trusted_hops: 0,

@@ -278,13 +278,18 @@ impl Starting {
         if !config.scorer.is_empty() {
             clusters.add(SCORER, &config.scorer)?;
         }
+        let snapshot_keys = snapshot_keys(&config.data_dir);
+        if snapshot_keys.is_empty() {
+            let folder = config.data_dir.display();
+            tracing::warn!(%folder, "no snapshot.pub: snapshots are taken whoever signed them; copy it from the control plane's data folder");
+        }
         let plugin_config = PluginConfig {
             node: node_name(),
             door: "doh".into(),
             control_cluster: CONTROL.into(),
             token,
             scorer_cluster: if config.scorer.is_empty() { String::new() } else { SCORER.into() },
-            snapshot_keys: snapshot_keys(&config.data_dir),
+            snapshot_keys,
             failure_mode: config.failure_mode,
             ..PluginConfig::default()
         };
