@@ -21,7 +21,7 @@ pub type Checker = Arc<dyn Fn(&Name, IpAddr) -> Result<Value, String> + Send + S
 /// Checks at a time: each keeps a thread, and one filter decides them one after another.
 const AT_ONCE: usize = 2;
 /// Checks that may wait for their turn.
-const MAX_WAITING: usize = 8;
+const MAX_WAITING: usize = 256;
 
 /// Whose turn it is.
 pub struct Turns {

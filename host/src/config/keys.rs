@@ -112,9 +112,13 @@ impl Config {
         changed
     }
 
-    /// Whether all clients get the same answers.
+    /// Whether all clients get the same answers: no group, or one that is everybody's.
     pub fn one_policy(&self) -> bool {
-        self.groups.len() <= 1
+        match self.groups.as_slice() {
+            [] => true,
+            [only] => only.clients.is_empty(),
+            _ => false,
+        }
     }
 }
 

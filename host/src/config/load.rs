@@ -88,6 +88,9 @@ fn remedy(nearest: Option<&str>) -> String {
     }
 }
 
+/// The most worker threads.
+const MOST_WORKERS: usize = 512;
+
 /// Variables of the same prefix that are no keys: of other commands, of the scorer, of the tests.
 const NOT_KEYS: [&str; 7] = [
     "DNSVET_CONFIG",
@@ -281,6 +284,9 @@ fn check(key: &Key, value: &Value, place: &Place) -> Result<(), ConfigError> {
                 }
             }
         }
+        "workers" if config.workers > MOST_WORKERS => {
+            return Err(bad(format!("{}, and each is a thread; at most {MOST_WORKERS}", config.workers)));
+        }
         "local_zones" => {
             for zone in &config.local_zones {
                 Name::parse(zone).map_err(|error| bad(format!("`{zone}` ({error})")))?;
@@ -451,6 +457,7 @@ mod tests {
             ("[listen]\ndns = \"53\"", "F:2: `listen.dns` is \"53\" (`53` is no address with port"),
             ("upstreams = [\"dns.example\"]", "F:1: `upstreams` is `dns.example`, no address"),
             ("[listen]\nforward = \"0.0.0.0:1\"", "F:2: `listen.forward` is not a loopback address"),
+            ("workers = 100000", "F:1: `workers` is 100000, and each is a thread; at most 512"),
             ("store = \"mongo\"", "F:1: `store` is `mongo`, a store that this build does not have"),
             ("a = [", "F:1: not TOML"),
         ] {

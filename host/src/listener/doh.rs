@@ -3,6 +3,7 @@
 //! The forwarding door is the same service in the clear. The surprise: a question that policy drops ends in
 //! an error of the service, which resets its HTTP/2 stream or closes its HTTP/1.1 connection.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -104,15 +105,26 @@ async fn converse<S>(
         .keep_alive_timeout(KEEP_ALIVE)
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(128 << 10);
+    let asked = Rc::new(Cell::new(false));
+    let seen = Rc::clone(&asked);
     let service = hyper::service::service_fn(move |request| {
+        seen.set(true);
         let (pipeline, one_policy, door) = (Rc::clone(&pipeline), options.one_policy, options.door);
         async move { answer(request, from, &pipeline, door, one_policy).await }
     });
     let connection = server.serve_connection(TokioIo::new(stream), service);
+    // hyper's own clocks start once the connection's first bytes have told HTTP/1.1 from HTTP/2.
+    let silent = async {
+        tokio::time::sleep(HEAD).await;
+        if asked.get() {
+            std::future::pending::<()>().await;
+        }
+    };
     tokio::pin!(connection);
     // How a client ends its connection is its own business.
     tokio::select! {
         _ = connection.as_mut() => return,
+        () = silent => return,
         _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;

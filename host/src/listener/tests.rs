@@ -426,6 +426,20 @@ fn the_door_under_tls_speaks_what_alpn_chooses_and_shows_the_certificate_it_made
 }
 
 #[test]
+fn an_http_connection_that_asks_nothing_is_closed() {
+    on_worker(async {
+        let upstream = answering();
+        let open = open(&upstream, "127.0.0.0/8", None);
+        // The second byte would say whether it is HTTP/2.
+        let mut silent = TcpStream::connect(open.forward).await.unwrap();
+        silent.write_all(b"P").await.unwrap();
+        let mut rest = Vec::new();
+        let ended = timeout(Duration::from_secs(30), silent.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "still open");
+    });
+}
+
+#[test]
 fn workers_share_an_address_and_a_second_server_is_refused() {
     let any = "127.0.0.1:0".parse().unwrap();
     let sockets = bind_udp(any, 3).unwrap();
