@@ -1,13 +1,39 @@
-//! Of random unlisted names some reach the scorer, and most are settled in the filter.
+//! Of random unlisted names some reach the scorer, and most are settled in the filter; the command asks it alike.
+
+use std::process::Command;
 
 use dnsvet_tests::client::Door;
 use dnsvet_tests::names::Draw;
+use xtask::{shell, workspace};
 
 use crate::line::rig;
 
 const NAMES: usize = 10_000;
 /// As the scorer itself counts them.
 const SCORED: &str = "dnsvet_scorer_scored_names_total";
+
+#[test]
+fn the_cascades_score_is_the_same_with_the_larger_model_in_the_scorer() {
+    let (rig, _) = rig();
+    let mut draw = Draw::new("remote");
+    let mut names: Vec<String> = (0..300).map(|_| draw.domain()).collect();
+    names.push("paypa1.com".into());
+    let scores = |scorer: Option<String>| -> Vec<(String, f64)> {
+        let mut command = Command::new(workspace::binary("dnsvet", false));
+        command.arg("score").args(scorer.iter().flat_map(|url| ["--scorer", url]));
+        let printed = shell::output_with_input(&mut command, names.join("\n").as_bytes());
+        let printed = printed.unwrap_or_else(|error| panic!("{error}"));
+        let row =
+            |line: &str| line.split_once('\t').map(|(name, score)| (name.to_owned(), score.parse().unwrap()));
+        printed.lines().map(|line| row(line).expect("name and score")).collect()
+    };
+    let here = scores(None);
+    let remote = scores(Some(format!("http://127.0.0.1:{}", rig.options.ports.scorer)));
+    assert_eq!(here.len(), names.len());
+    for ((name, here), (other, remote)) in here.iter().zip(&remote) {
+        assert!(name == other && (here - remote).abs() < 1e-6, "{name}: {here}, {other}: {remote}");
+    }
+}
 
 #[test]
 fn of_ten_thousand_unlisted_names_1_to_30_percent_reach_the_scorer() {

@@ -102,7 +102,7 @@ pub struct Group {
     /// instance of the filter makes 50 times as many. The largest of all groups holds.
     pub client_callouts_per_s: u32,
     /// Distinct names under one registrable domain from one client in a minute that make a tunnel. More than
-    /// 1,420 are not told apart: from 1,421 on there is no limit.
+    /// 1,420 are not told apart: from 1,421 on there is no limit. Each worker counts what reaches it.
     pub tunnel_names_per_minute: u32,
     /// Windows in which a name is blocked.
     pub schedules: Vec<Schedule>,

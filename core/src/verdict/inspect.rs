@@ -129,7 +129,18 @@ fn is_inside_v4(v4: Ipv4Addr) -> bool {
 }
 
 fn is_inside_v6(v6: Ipv6Addr) -> bool {
-    v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local()
+    // An IPv4 address that a translator takes out again: NAT64 (RFC 6052), 6to4 (RFC 3056).
+    let embedded = match v6.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
+        }
+        _ => None,
+    };
+    embedded.is_some_and(is_inside_v4)
+        || v6.is_loopback()
+        || v6.is_unspecified()
+        || v6.is_unique_local()
+        || v6.is_unicast_link_local()
 }
 
 #[cfg(test)]
@@ -148,10 +159,20 @@ mod tests {
             "fd00::1",
             "fe80::1",
             "::ffff:192.168.1.1",
+            "64:ff9b::192.168.1.1",
+            "2002:c0a8:101::1",
         ] {
             assert!(is_inside(address.parse().unwrap()), "{address}");
         }
-        for address in ["8.8.8.8", "100.128.0.1", "172.32.0.1", "2001:4860::8888", "::ffff:8.8.8.8"] {
+        for address in [
+            "8.8.8.8",
+            "100.128.0.1",
+            "172.32.0.1",
+            "2001:4860::8888",
+            "::ffff:8.8.8.8",
+            "64:ff9b::8.8.8.8",
+            "2002:808:808::1",
+        ] {
             assert!(!is_inside(address.parse().unwrap()), "{address}");
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -88,7 +89,12 @@ pub async fn put_in_force(
     identity: &Identity,
     decide: Result<Json<Decide>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let Json(decide) = decide.map_err(|rejected| Problem::bad_request(rejected.body_text()))?;
+    let Json(decide) = decide.map_err(|rejected| match rejected.status() {
+        status @ (StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE) => {
+            Problem::new(status, rejected.body_text())
+        }
+        _ => Problem::bad_request(rejected.body_text()),
+    })?;
     let control = api.control.clone();
     let who = identity.clone();
     let started = Instant::now();

@@ -23,6 +23,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 
 use crate::bundled;
+use crate::config::Config;
 use crate::control::{Control, SNAPSHOT_FILE};
 use crate::lists::{self, OpenError};
 
@@ -46,9 +47,9 @@ pub struct Args {
     /// Snapshot to decide with, else that of the data folder, else the bundled one.
     #[arg(long, value_name = "F.dvs")]
     snapshot: Option<PathBuf>,
-    /// The data folder of a running or former `dnsvet serve`.
-    #[arg(long, env = "DNSVET_DATA_DIR", default_value = "dnsvet-data")]
-    data_dir: PathBuf,
+    /// The data folder of a running or former `dnsvet serve` [default: the configuration's].
+    #[arg(long, value_name = "DIR", env = "DNSVET_DATA_DIR")]
+    data_dir: Option<PathBuf>,
     /// What models, look-alikes and tunnels may do.
     #[arg(long, value_enum, default_value = "enforce")]
     mode: ModeArg,
@@ -77,6 +78,17 @@ pub enum CheckError {
     /// A snapshot can't be used.
     #[error(transparent)]
     Snapshot(#[from] OpenError),
+    /// The configuration that would say where the data folder is.
+    #[error(transparent)]
+    Configuration(#[from] crate::config::ConfigError),
+    /// Whether the data folder has a snapshot can't be seen.
+    #[error("{}: {source}; run as the user of `dnsvet serve`, or name a snapshot with --snapshot", path.display())]
+    Folder {
+        /// The snapshot that was looked for.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The bundled lists can't be compiled.
     #[error("the bundled lists: {0}; this build is damaged, build it again")]
     Bundled(#[from] lists::CompileError),
@@ -98,7 +110,7 @@ pub fn run(args: Args) -> Result<ExitCode, CheckError> {
 }
 
 async fn check_all(args: Args) -> Result<ExitCode, CheckError> {
-    let snapshot = open(args.snapshot.as_deref(), &args.data_dir)?;
+    let snapshot = open(args.snapshot.as_deref(), args.data_dir)?;
     let mode = match args.mode {
         ModeArg::Policy => None,
         ModeArg::Enforce => Some(Mode::Enforce),
@@ -126,13 +138,21 @@ async fn check_all(args: Args) -> Result<ExitCode, CheckError> {
     Ok(code)
 }
 
-/// The snapshot to decide with.
-fn open(given: Option<&Path>, data_dir: &Path) -> Result<Snapshot, CheckError> {
+/// The snapshot to decide with; a line on standard error if it is the bundled one.
+fn open(given: Option<&Path>, data_dir: Option<PathBuf>) -> Result<Snapshot, CheckError> {
+    if let Some(path) = given {
+        return Ok(lists::open_snapshot(path)?);
+    }
+    let data_dir = match data_dir {
+        Some(folder) => folder,
+        None => Config::load(None, std::env::vars_os(), &[])?.data_dir,
+    };
     let kept = data_dir.join(SNAPSHOT_FILE);
-    match given {
-        Some(path) => Ok(lists::open_snapshot(path)?),
-        None if kept.exists() => Ok(lists::open_snapshot(&kept)?),
-        None => {
+    match kept.try_exists() {
+        Err(source) => Err(CheckError::Folder { path: kept, source }),
+        Ok(true) => Ok(lists::open_snapshot(&kept)?),
+        Ok(false) => {
+            eprintln!("dnsvet: no snapshot in {}; the bundled lists decide", data_dir.display());
             let small_model = dnsvet_models::registry::Registry::bundled()
                 .get("small")
                 .ok()

@@ -41,11 +41,11 @@ pub struct Args {
     /// Take models from this folder instead of those that come with dnsvet
     #[arg(long, value_name = "DIR")]
     registry: Option<PathBuf>,
-    /// Print the model's logit (without --model: the cascade's log-odds) instead of the score
+    /// Print the model's logit (without --model, or of a scorer: log-odds) instead of the score
     #[arg(long)]
     logit: bool,
-    /// Ask a running scorer instead of scoring here
-    #[arg(long, value_name = "URL", conflicts_with_all = ["registry", "logit"])]
+    /// Ask a running scorer: for every name with --model, else where the small model is uncertain
+    #[arg(long, value_name = "URL", conflicts_with = "registry")]
     scorer: Option<String>,
 }
 
@@ -137,56 +137,88 @@ fn parse(line: &str) -> Result<Option<String>, NameError> {
 /// Where scores come from.
 enum Source {
     Model { model: Box<Runner> },
-    Cascade { small: Box<Runner>, large: Box<Runner>, brands: Brands },
+    Cascade { small: Box<Runner>, large: Larger, brands: Brands },
     Remote(Box<ScorerClient>),
+}
+
+/// Who scores what the small model leaves open.
+enum Larger {
+    Here(Box<Runner>),
+    Remote(Box<ScorerClient>),
+}
+
+impl Larger {
+    /// Log-odds for each name, or why there are none.
+    fn log_odds(&mut self, names: &[&str]) -> Result<Vec<Result<f64, String>>, ScoreError> {
+        Ok(match self {
+            Self::Here(large) => {
+                let logits = large.logits(names)?.into_iter();
+                logits.map(|raw| Ok(large.log_odds(raw))).collect()
+            }
+            Self::Remote(client) => {
+                client.score(names)?.into_iter().map(|score| score.map(log_odds)).collect()
+            }
+        })
+    }
 }
 
 impl Source {
     fn open(args: &Args) -> Result<Self, ScoreError> {
-        if let Some(url) = &args.scorer {
-            return Ok(Self::Remote(Box::new(ScorerClient::new(url, args.model.clone())?)));
-        }
+        let remote = match &args.scorer {
+            Some(url) => Some(Box::new(ScorerClient::new(url, args.model.clone())?)),
+            None => None,
+        };
         let registry = match &args.registry {
             Some(folder) => Registry::open(folder)?,
             None => Registry::bundled(),
         };
         let runner = |name: &str| Runner::new(registry.get(name)?).map(Box::new);
-        Ok(match &args.model {
-            Some(name) => Self::Model { model: runner(name)? },
-            None => {
+        Ok(match (&args.model, remote) {
+            (Some(_), Some(client)) => Self::Remote(client),
+            (Some(name), None) => Self::Model { model: runner(name)? },
+            (None, remote) => {
                 let names = bundled::brand_names()?;
                 let names = String::from_utf8_lossy(&names);
                 let brands = Brands::from_popular(names.lines().filter(|line| !line.is_empty()));
-                Self::Cascade { small: runner("small")?, large: runner("large")?, brands }
+                let large = match remote {
+                    Some(client) => Larger::Remote(client),
+                    None => Larger::Here(runner("large")?),
+                };
+                Self::Cascade { small: runner("small")?, large, brands }
             }
         })
     }
 
     /// One score, or log-odds, for each name; or why there is none.
     fn score(&mut self, names: &[&str], logit: bool) -> Result<Vec<Result<f64, String>>, ScoreError> {
-        let scores = match self {
-            Self::Remote(client) => return Ok(client.score(names)?),
+        Ok(match self {
+            Self::Remote(client) => {
+                let scores = client.score(names)?.into_iter();
+                scores.map(|score| score.map(|p| if logit { log_odds(p) } else { p })).collect()
+            }
             Self::Model { model } => {
-                let logits = model.logits(names)?;
-                logits.into_iter().map(|raw| if logit { f64::from(raw) } else { model.score(raw) }).collect()
+                let logits = model.logits(names)?.into_iter();
+                logits.map(|raw| Ok(if logit { f64::from(raw) } else { model.score(raw) })).collect()
             }
             Self::Cascade { small, large, brands } => {
-                let mut odds: Vec<f64> =
+                let small_odds: Vec<f64> =
                     small.logits(names)?.into_iter().map(|raw| small.log_odds(raw)).collect();
                 let uncertain: Vec<usize> =
-                    (0..names.len()).filter(|&at| small.is_uncertain(odds[at])).collect();
+                    (0..names.len()).filter(|&at| small.is_uncertain(small_odds[at])).collect();
                 let asked: Vec<&str> = uncertain.iter().map(|&at| names[at]).collect();
-                for (at, raw) in uncertain.into_iter().zip(large.logits(&asked)?) {
-                    odds[at] = large.log_odds(raw);
+                let mut odds: Vec<Result<f64, String>> = small_odds.into_iter().map(Ok).collect();
+                for (at, answer) in uncertain.into_iter().zip(large.log_odds(&asked)?) {
+                    odds[at] = answer;
                 }
-                for (odds, name) in odds.iter_mut().zip(names) {
+                let finish = |(odds, name): (Result<f64, String>, &&str)| {
+                    let odds = odds?;
                     let imitation = Name::parse(name).ok().and_then(|name| look_alike(&name, brands));
-                    *odds = imitation.map_or(*odds, |found| odds.max(log_odds(found.score)));
-                }
-                odds.into_iter().map(|odds| if logit { odds } else { sigmoid(odds) }).collect::<Vec<_>>()
+                    let odds = imitation.map_or(odds, |found| odds.max(log_odds(found.score)));
+                    Ok(if logit { odds } else { sigmoid(odds) })
+                };
+                odds.into_iter().zip(names).map(finish).collect()
             }
-        };
-        Ok(scores.into_iter().map(Ok).collect())
+        })
     }
 }
 

@@ -13,6 +13,7 @@ use dnsvet_core::model::Brands;
 use dnsvet_core::name::Name;
 use dnsvet_core::policy::{Group, Policy};
 use dnsvet_core::snapshot::{BuildError, Builder, Decision as Judged, Role, Snapshot, SnapshotError, Vetted};
+use dnsvet_core::verdict::inspect::is_inside;
 use dnsvet_models::registry::{Registry, RegistryError};
 use ed25519_dalek::SigningKey;
 
@@ -225,6 +226,14 @@ fn policy(config: &Config) -> Policy {
             failure_mode: config.failure_mode,
             ..Group::default()
         });
+    }
+    for group in &groups {
+        for address in [group.honeypot_v4.into(), group.honeypot_v6.into()] {
+            if !is_inside(address) {
+                let group = &group.name;
+                tracing::warn!(group, %address, "the honeypot is a public address: whoever has it sees your clients");
+            }
+        }
     }
     for schedule in groups.iter_mut().flat_map(|group| &mut group.schedules) {
         schedule.name = canonical(&schedule.name);

@@ -53,6 +53,9 @@ pub enum ControlError {
     /// The configuration, read again, is bad.
     #[error("{0}; the running configuration stays")]
     Config(#[from] ConfigError),
+    /// No snapshot could be made, and there is none of an earlier run.
+    #[error("{0}; there is no snapshot of an earlier run to start with")]
+    First(Arc<CompileError>),
     /// A name that can't be decided on.
     #[error("`{name}` can't be vetted: {why}")]
     Name {
@@ -72,6 +75,16 @@ pub enum ControlError {
     /// The compiler thread has ended.
     #[error("the control plane is shutting down")]
     Closed,
+}
+
+impl ControlError {
+    /// The same of a first start, where no good snapshot stays in force.
+    fn first(self) -> Self {
+        match self {
+            Self::Compile(why) => Self::First(why),
+            other => other,
+        }
+    }
 }
 
 /// A snapshot as it is served.
@@ -206,7 +219,11 @@ impl Control {
         let work = move || compiling(compiler, &queue, &published, &problem, &metrics);
         let spawned = std::thread::Builder::new().name("compiler".into()).spawn(work);
         spawned.map_err(file_error(Path::new("compiler thread")))?;
-        control.order(Order::Reload(None))?;
+        let first = control.order(Order::Reload(None))?;
+        if control.published().is_none() {
+            // Nothing of an earlier run is served meanwhile, so that there is nothing to go on with.
+            first.recv().map_err(|_| ControlError::Closed)?.map_err(ControlError::first)?;
+        }
         Ok(control)
     }
 
@@ -270,13 +287,18 @@ impl Control {
         scope: Scope,
     ) -> Result<Decided, ControlError> {
         let refuse = |why: String| ControlError::Name { name: name.to_owned(), why };
-        let parsed = Name::parse(name.trim()).map_err(|error| refuse(error.to_string()))?;
+        // As lists write it: a name and all below it.
+        let text = name.trim();
+        let text = if scope == Scope::Suffix { text.strip_prefix("*.").unwrap_or(text) } else { text };
+        let parsed = Name::parse(text).map_err(|error| refuse(error.to_string()))?;
         if parsed.is_root() {
             return Err(refuse("it is empty".into()));
         }
-        if parsed.label_count() < 2 && scope == Scope::Suffix && decision != Decision::None {
+        let public = parsed.label_count() < 2 || parsed.registrable_domain().is_none();
+        if public && scope == Scope::Suffix && decision != Decision::None {
             return Err(refuse(
-                "it would decide a whole top-level domain; say exact, or put it in a list".into(),
+                "it is a public suffix, and would decide everybody's names under it; say exact, or put it in a list"
+                    .into(),
             ));
         }
         let row = VettedRow {

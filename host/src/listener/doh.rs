@@ -12,8 +12,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
+use dnsvet_core::doh::is_message;
 use dnsvet_core::message::min_ttl;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -161,9 +163,16 @@ async fn answer(
     door: Door,
     one_policy: bool,
 ) -> Result<Response<Full<Bytes>>, Dropped> {
+    let head = request.method() == Method::HEAD;
     let asked = match read(request).await {
         Ok(asked) => asked,
-        Err(refusal) => return Ok(refuse(&refusal)),
+        Err(refusal) => {
+            let mut response = refuse(&refusal);
+            if head {
+                *response.body_mut() = Full::default();
+            }
+            return Ok(response);
+        }
     };
     let reply = match pipeline.ask(&asked.message, from, door) {
         Progress::Ready(reply) => reply,
@@ -195,29 +204,41 @@ async fn answer(
 }
 
 async fn read(request: Request<Incoming>) -> Result<Asked, Refusal> {
-    if request.uri().path() != PATH {
+    let (head, body) = request.into_parts();
+    let post = match read_head(&head) {
+        Ok(Some(asked)) => return Ok(asked),
+        Ok(None) => Ok(()),
+        Err(refusal) => Err(refusal),
+    };
+    let body = tokio::time::timeout(BODY, Limited::new(body, MAX_MESSAGE).collect()).await;
+    // Read even if it is refused: an HTTP/2 client that still sends may miss an answer that comes before the end.
+    post?;
+    match body {
+        Ok(Ok(body)) => Ok(Asked { message: body.to_bytes(), json: false }),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, "a DNS message has at most 65535 bytes"))
+        }
+        Ok(Err(_)) => Err(Refusal(StatusCode::BAD_REQUEST, "the body broke off")),
+        Err(_) => Err(Refusal(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
+    }
+}
+
+/// What the head asks for; `None` if the question is in the body.
+fn read_head(head: &Parts) -> Result<Option<Asked>, Refusal> {
+    if head.uri.path() != PATH {
         return Err(Refusal(StatusCode::NOT_FOUND, "DNS questions are taken at /dns-query"));
     }
-    match *request.method() {
-        Method::GET => read_query(request.uri().query().unwrap_or("")),
+    match head.method {
+        Method::GET => read_query(head.uri.query().unwrap_or("")).map(Some),
         Method::POST => {
-            let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-            let media_type = content_type.and_then(|value| value.split(';').next()).map(str::trim);
-            if !media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case(DNS_MESSAGE)) {
+            let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            if !is_message(content_type) {
                 return Err(Refusal(
                     StatusCode::UNSUPPORTED_MEDIA_TYPE,
                     "POST takes content-type application/dns-message",
                 ));
             }
-            let body = Limited::new(request.into_body(), MAX_MESSAGE).collect();
-            match tokio::time::timeout(BODY, body).await {
-                Ok(Ok(body)) => Ok(Asked { message: body.to_bytes(), json: false }),
-                Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                    Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, "a DNS message has at most 65535 bytes"))
-                }
-                Ok(Err(_)) => Err(Refusal(StatusCode::BAD_REQUEST, "the body broke off")),
-                Err(_) => Err(Refusal(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
-            }
+            Ok(None)
         }
         _ => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "use GET or POST")),
     }
