@@ -30,7 +30,7 @@ use crate::lists::{self, OpenError};
 /// The longest reply that is read from a scorer, bytes.
 const MAX_REPLY_BYTES: usize = 1 << 20;
 
-/// Arguments of `dnsvet check`.
+/// Say what would be answered to names, and why; no server is needed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   dnsvet check example.com paypa1-login.com
