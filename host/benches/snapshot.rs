@@ -34,7 +34,7 @@ fn main() {
     let text = read(Path::new(path));
     let start = Instant::now();
     let mut names = Vec::new();
-    parse(&text, Format::detect(&text), |entry| names.push(entry.name), |_| ());
+    parse(&text, Format::detect(&text), |entry| names.extend(entry.rule.name().cloned()), |_| ());
     let parsed = start.elapsed();
     let mut builder = builder(&names, 1);
     let start = Instant::now();

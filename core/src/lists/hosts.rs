@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::{Found, Why, is_boilerplate, name_of};
+use super::{Found, Rule, Scope, Why, is_boilerplate, name_of};
 
 pub(super) fn starts_with_address(line: &str) -> bool {
     let mut words = line.split_whitespace();
@@ -28,7 +28,7 @@ pub(super) fn line(line: &str, sink: &mut dyn FnMut(Found)) {
             continue;
         }
         match name_of(word) {
-            Ok(name) => sink(Found::Entry(name, true)),
+            Ok(name) => sink(Found::Rule(Rule::listed(name, Scope::Exact))),
             Err(why) => sink(Found::Rejected(word, why)),
         }
     }

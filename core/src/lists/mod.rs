@@ -1,7 +1,7 @@
 //! Lists of names as other people publish them: parsed line by line, nothing lost in silence.
 //!
 //! ```text
-//! bytes ─► lines ─► format (plain, hosts) ─► Entry { name, exact } …  to the snapshot builder
+//! bytes ─► lines ─► format (plain, hosts) ─► Entry { rule, line } …  to the snapshot builder
 //!                                        └─► Rejected { line, text, why } … to whoever reads the log
 //! ```
 //!
@@ -15,11 +15,13 @@
 
 mod hosts;
 mod plain;
+mod rule;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+pub use self::rule::{ClientIs, Conditions, Effect, LocalData, Rule, Scope, Trigger};
 use crate::name::{Name, NameError};
 
 /// The most characters of a bad line that a report repeats.
@@ -94,13 +96,13 @@ impl FromStr for Format {
     }
 }
 
-/// One name of a list.
+/// One rule of a list, with where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The name.
-    pub name: Name,
-    /// Covers this name only, not what is below it.
-    pub exact: bool,
+    /// The rule.
+    pub rule: Rule,
+    /// Takes back every rule that is equal to this one, in whatever list it stands (AdGuard's `$badfilter`).
+    pub revokes: bool,
     /// Line in the list, from 1.
     pub line: u32,
 }
@@ -190,9 +192,9 @@ pub fn parse(
         };
         let (mut entries, mut reports) = (0u64, 0u64);
         format.line(line, &mut |found| match found {
-            Found::Entry(name, exact) => {
+            Found::Rule(rule) => {
                 entries += 1;
-                on_entry(Entry { name, exact, line: number });
+                on_entry(Entry { rule, revokes: false, line: number });
             }
             Found::Rejected(text, why) => {
                 reports += 1;
@@ -211,7 +213,7 @@ pub fn parse(
 
 /// What a format finds on a line.
 enum Found<'a> {
-    Entry(Name, bool),
+    Rule(Rule),
     Rejected(&'a str, Why),
 }
 

@@ -3,7 +3,7 @@
 //! `#`, `;`, `!` and `//` start a comment; `#` does so anywhere, since no name has one, the others at the start
 //! of a line or behind white space. A name covers all below it; `*.name` is the same.
 
-use super::{Found, Why, name_of};
+use super::{Found, Rule, Scope, Why, name_of};
 
 /// The line without its comment and without white space around.
 pub(super) fn without_comment(line: &str) -> &str {
@@ -31,7 +31,7 @@ pub(super) fn line(line: &str, sink: &mut dyn FnMut(Found)) {
         return sink(Found::Rejected(rule, Why::Words));
     }
     match name_of(rule.strip_prefix("*.").unwrap_or(rule)) {
-        Ok(name) => sink(Found::Entry(name, false)),
+        Ok(name) => sink(Found::Rule(Rule::listed(name, Scope::Suffix))),
         Err(why) => sink(Found::Rejected(rule, why)),
     }
 }

@@ -3,7 +3,12 @@ use super::*;
 fn names(text: &str, format: Format) -> Vec<(String, bool)> {
     let (entries, rejected, _) = collect(text.as_bytes(), format);
     assert_eq!(rejected, []);
-    entries.into_iter().map(|entry| (entry.name.to_string(), entry.exact)).collect()
+    entries.into_iter().map(|entry| name_and_scope(&entry)).collect()
+}
+
+fn name_and_scope(entry: &Entry) -> (String, bool) {
+    let Trigger::Name(name, scope) = &entry.rule.trigger else { panic!("no name: {entry:?}") };
+    (name.to_string(), *scope == Scope::Exact)
 }
 
 fn whys(text: &[u8], format: Format) -> Vec<(u32, Why)> {
@@ -36,8 +41,8 @@ fn a_bad_line_is_reported_with_its_number_and_costs_nobody_else() {
     let text = b"ok.example\nhttp://x.example/\n1.2.3.4\n||ads.example^\na*b.example\n.\ntwo words\n\xff\xfe\nbad..example\na|b.example\nfine.example";
     let (entries, rejected, counts) = collect(text, Format::Plain);
     assert_eq!(
-        entries.iter().map(|e| (e.line, e.name.as_str())).collect::<Vec<_>>(),
-        [(1, "ok.example"), (11, "fine.example")]
+        entries.iter().map(|e| (e.line, name_and_scope(e).0)).collect::<Vec<_>>(),
+        [(1, "ok.example".to_owned()), (11, "fine.example".to_owned())]
     );
     let want = [
         (2, Why::Url),

@@ -10,6 +10,7 @@ use super::hash::Hasher;
 use super::map::{self, Member, NameMap, Row};
 use super::vetted::{self, MOST_VETTED};
 use super::{ListInfo, Role, Vetted};
+use crate::lists::{Rule, Scope, Trigger};
 use crate::name::{Name, NameError};
 use crate::policy::Policy;
 
@@ -106,10 +107,28 @@ impl Builder {
 
     /// Adds a list and returns its index. `licence` is an SPDX expression, empty if not known.
     pub fn list(&mut self, name: &str, role: Role, licence: &str) -> u16 {
+        self.add_list(ListInfo {
+            name: name.to_owned(),
+            role,
+            licence: licence.to_owned(),
+            ..ListInfo::default()
+        })
+    }
+
+    /// Adds a list and returns its index; its entries are counted by [`Builder::build`].
+    pub fn add_list(&mut self, info: ListInfo) -> u16 {
         let index = self.lists.len();
         self.maps = None;
-        self.lists.push(ListInfo { name: name.to_owned(), role, licence: licence.to_owned(), entries: 0 });
+        self.lists.push(info);
         u16::try_from(index).unwrap_or(u16::MAX)
+    }
+
+    /// Adds a rule to a list that [`Builder::list`] returned.
+    pub fn add_rule(&mut self, list: u16, rule: &Rule) -> &mut Self {
+        match &rule.trigger {
+            Trigger::Name(name, scope) => self.add(list, name, *scope == Scope::Exact),
+            _ => self,
+        }
     }
 
     /// Adds a name to a list that [`Builder::list`] returned. The root is passed over.

@@ -24,6 +24,7 @@ mod vetted;
 mod wire;
 
 use std::collections::HashSet;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -40,13 +41,15 @@ pub use self::vetted::{Decision, MOST_VETTED, Vetted};
 use self::container::{Kind, Manifest, head_bytes};
 use self::map::NameMap;
 use crate::name::Name;
-use crate::policy::Policy;
+use crate::policy::{Mode, Policy};
+use crate::verdict::Action;
 
 /// What a list is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Its names are blocked.
+    #[default]
     Block,
     /// Its names are allowed, whatever a blocklist of an equal or shorter suffix says.
     Allow,
@@ -72,7 +75,7 @@ impl Role {
 }
 
 /// A list of a snapshot; its names are in the map.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ListInfo {
     /// Its name in verdicts.
     pub name: String,
@@ -82,6 +85,15 @@ pub struct ListInfo {
     pub licence: String,
     /// Distinct names with scope.
     pub entries: u64,
+    /// What it may do.
+    #[serde(default)]
+    pub mode: Mode,
+    /// How it blocks; as the client's group says, if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Action>,
+    /// What [`Action::Custom`] answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<(Ipv4Addr, Ipv6Addr)>,
 }
 
 /// A listed suffix of a name.

@@ -323,10 +323,15 @@ fn diff_snapshots(args: &Diff, old: &Snapshot, new: &Snapshot) {
     println!("a filter that holds the old one fetches {fetch_bytes} of {} bytes", new.total_bytes());
 }
 
+/// A rule as `lists diff` shows it: most are a name.
+fn rule_text(rule: &parsers::Rule) -> String {
+    rule.name().map_or_else(|| rule.trigger.to_string(), ToString::to_string)
+}
+
 fn diff_lists(args: &Diff, old: &[u8], new: &[u8]) {
     let names = |text: &[u8]| -> BTreeSet<String> {
         let mut names = BTreeSet::new();
-        parsers::parse(text, Format::detect(text), |entry| names.extend([entry.name.to_string()]), drop);
+        parsers::parse(text, Format::detect(text), |entry| names.extend([rule_text(&entry.rule)]), drop);
         names
     };
     let (before, after) = (names(old), names(new));
