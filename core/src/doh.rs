@@ -59,6 +59,11 @@ pub enum Form {
     Post,
 }
 
+/// The path of a GET request for a message.
+pub fn get_path(doh_path: &str, wire: &[u8]) -> String {
+    format!("{doh_path}?dns={}", URL_SAFE_NO_PAD.encode(wire))
+}
+
 /// Reads the head of a request. `doh_path` is the one path that is served.
 pub fn read_head(
     method: &str,

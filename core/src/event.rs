@@ -179,6 +179,7 @@ impl Spool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verdict::Own;
 
     fn event(name: &str) -> Event {
         let verdict = Verdict {
@@ -192,6 +193,7 @@ mod tests {
             snapshot: String::new(),
             ttl_s: 0,
             trace: vec![],
+            own: Own::default(),
         };
         Event {
             seq: 0,

@@ -19,6 +19,7 @@ pub mod model;
 pub mod name;
 pub mod policy;
 pub mod response;
+pub mod rewrite;
 pub mod schema;
 pub mod snapshot;
 pub mod verdict;

@@ -2,15 +2,17 @@
 //!
 //! Each echoes the question byte for byte, has AA=0, AD=0 and RA=1, and holds an OPT record only if the query
 //! had one. Negative answers carry an SOA record, so that they are cached (RFC 2308). Its surprise: an answer
-//! over UDP never needs TC, because only the text of the EDE can make it long, and that is cut to fit.
+//! over UDP needs TC only for records of the policy's own: all else is short but for the text of the EDE, and that
+//! is cut to fit.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::lists::LocalData;
 use crate::message::{
     Header, MAX_MESSAGE_BYTES, Malformed, Query, UDP_BYTES, decode_query, flag, option, put_u16, put_u32,
     rcode, rtype,
 };
-use crate::verdict::Action;
+use crate::verdict::{Action, Own};
 
 /// Padded answers are a multiple of this many bytes (RFC 8467 section 4.1).
 pub const PADDING_BLOCK_BYTES: usize = 468;
@@ -31,6 +33,8 @@ pub struct Synthesis<'a> {
     pub ttl_s: u32,
     /// The addresses of [`Action::Honeypot`] and [`Action::Custom`]; without them those answer NODATA.
     pub addresses: Option<(Ipv4Addr, Ipv6Addr)>,
+    /// What [`Action::Custom`] answers in the place of addresses.
+    pub own: &'a Own,
     /// EDE (RFC 8914): its code and a text for people.
     pub ede: Option<(u16, String)>,
     /// The answer goes over UDP.
@@ -48,7 +52,7 @@ impl<'a> Synthesis<'a> {
             _ => Action::Nodata,
         };
         let addresses = Some((Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST));
-        Self { query, action, ttl_s, addresses, ede: None, udp, encrypted }
+        Self { query, action, ttl_s, addresses, own: &Own::Loopback, ede: None, udp, encrypted }
     }
 }
 
@@ -64,6 +68,11 @@ pub fn synthesize(synthesis: &Synthesis<'_>) -> Option<Vec<u8>> {
             let service = matches!(synthesis.query.question.qtype, rtype::SVCB | rtype::HTTPS);
             let body = if service { Body::Negative } else { addressed(synthesis.query, null) };
             (rcode::NOERROR, body)
+        }
+        Action::Custom if matches!(synthesis.own, Own::Truncated) => (rcode::NOERROR, Body::Cut),
+        Action::Custom if matches!(synthesis.own, Own::Records(_)) => {
+            let Own::Records(records) = synthesis.own else { return None };
+            (rcode::NOERROR, of_own(synthesis.query, records))
         }
         Action::Honeypot | Action::Custom => {
             let addresses = synthesis.addresses;
@@ -114,6 +123,38 @@ enum Body {
     Negative,
     Address(IpAddr),
     Service(Ipv4Addr, Ipv6Addr),
+    /// Records by type and data.
+    Records(Vec<(u16, Vec<u8>)>),
+    /// Nothing, and TC=1.
+    Cut,
+}
+
+/// The records of a name's own that answer a question: an alias answers every type.
+fn of_own(query: &Query, records: &[LocalData]) -> Body {
+    let qtype = query.question.qtype;
+    let encoded = records.iter().map(|record| match record {
+        LocalData::Address(IpAddr::V4(v4)) => (rtype::A, v4.octets().to_vec()),
+        LocalData::Address(IpAddr::V6(v6)) => (rtype::AAAA, v6.octets().to_vec()),
+        LocalData::Cname(target) => (rtype::CNAME, target.to_wire()),
+        LocalData::Record { rtype, rdata } => (*rtype, rdata.clone()),
+    });
+    let encoded: Vec<(u16, Vec<u8>)> = encoded.collect();
+    let fits = |record: &&(u16, Vec<u8>)| [record.0, rtype::ANY].contains(&qtype) || record.0 == rtype::CNAME;
+    let found: Vec<_> = encoded.iter().filter(fits).cloned().collect();
+    if !found.is_empty() {
+        return Body::Records(found);
+    }
+    // Addresses of the policy's own lead HTTPS clients to the same place.
+    let v4 = records
+        .iter()
+        .find_map(|r| if let LocalData::Address(IpAddr::V4(v4)) = r { Some(*v4) } else { None });
+    let v6 = records
+        .iter()
+        .find_map(|r| if let LocalData::Address(IpAddr::V6(v6)) = r { Some(*v6) } else { None });
+    match (qtype, v4, v6) {
+        (rtype::SVCB | rtype::HTTPS, Some(v4), Some(v6)) => Body::Service(v4, v6),
+        _ => Body::Negative,
+    }
 }
 
 /// The same addresses for every type that can lead to one.
@@ -137,7 +178,12 @@ fn encode(
 ) -> Vec<u8> {
     let mut flags = flag::QR | flag::RA | rcode & 15;
     flags |= if query.rd { flag::RD } else { 0 } | if query.cd { flag::CD } else { 0 };
-    let answers = u16::from(matches!(body, Body::Address(_) | Body::Service(..)));
+    flags |= if matches!(body, Body::Cut) { flag::TC } else { 0 };
+    let answers = match &body {
+        Body::Address(_) | Body::Service(..) => 1,
+        Body::Records(records) => u16::try_from(records.len()).unwrap_or(u16::MAX),
+        Body::Empty | Body::Negative | Body::Cut => 0,
+    };
     let authorities = u16::from(matches!(body, Body::Negative));
     let mut out = Vec::with_capacity(512);
     for word in [query.id, flags, 1, answers, authorities, u16::from(query.edns.is_some())] {
@@ -145,7 +191,16 @@ fn encode(
     }
     out.extend_from_slice(&query.raw_question);
     match body {
-        Body::Empty => {}
+        Body::Empty | Body::Cut => {}
+        Body::Records(records) => {
+            for (rtype, rdata) in &records {
+                put_record_head(&mut out, QNAME_POINTER, *rtype, query, ttl_s, rdata.len());
+                out.extend_from_slice(rdata);
+            }
+            if out.len() > limit {
+                return encode(query, rcode, Body::Cut, ttl_s, ede, limit, encrypted);
+            }
+        }
         Body::Negative => put_soa(&mut out, query, ttl_s),
         Body::Address(address) => put_address(&mut out, query, ttl_s, address),
         Body::Service(v4, v6) => put_service(&mut out, query, ttl_s, v4, v6),

@@ -32,14 +32,14 @@ fn every_one_of_a_million_real_names_is_found_at_under_six_bytes_each() {
     let mut builder = Builder::new(1, [5; 16]);
     builder.list("1m", Role::Block, "");
     for entry in &entries {
-        builder.add_rule(0, &entry.rule);
+        builder.add_rule(0, &entry.rule).unwrap();
     }
     let snapshot = Snapshot::open(builder.build(None).unwrap().into(), &[]).unwrap();
     assert_eq!(snapshot.name_count(), 1_000_000);
     for entry in &entries {
         let name = entry.rule.name().unwrap();
         let hits = snapshot.lookup(name);
-        assert!(hits.iter().any(|hit| hit.suffix == name.as_str()), "{name}");
+        assert!(hits.iter().any(|hit| hit.suffix() == name.as_str()), "{name}");
     }
     let a_name = snapshot.total_bytes() as f64 / 1e6;
     assert!(a_name <= 5.8, "{a_name} bytes a name");

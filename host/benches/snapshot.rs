@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use dnsvet::wasm::{Limits, MetricValue, OutgoingCall, Runtime, SharedState, Vm};
 use dnsvet_core::host::Counter;
-use dnsvet_core::lists::{Format, parse};
+use dnsvet_core::lists::{Format, Scope, parse};
 use dnsvet_core::name::Name;
 use dnsvet_core::snapshot::{Builder, Role, Snapshot, etag_matches, serve_range};
 
@@ -75,7 +75,7 @@ fn builder(names: &[Name], serial: u64) -> Builder {
     let mut builder = Builder::new(serial, [serial as u8; 16]);
     builder.list("bench", Role::Block, "");
     for name in names {
-        builder.add(0, name, false);
+        builder.add(0, name, Scope::Suffix);
     }
     builder
 }

@@ -49,6 +49,8 @@ pub struct GuestSettings {
 pub enum Decided {
     /// Goes on.
     Continue(Ticket),
+    /// Goes on with this question in the place of the client's.
+    Rewritten(Ticket, Vec<u8>),
     /// Answered by the plugin: HTTP status and body.
     Local(u16, Vec<u8>),
     /// No answer.
@@ -218,11 +220,15 @@ impl Guest {
                     state.waiting.insert(context, sender);
                     receiver
                 });
+                let vm = state.vm.as_ref().filter(|_| matches!(outcome, Outcome::Continue));
+                let body = vm.and_then(|vm| vm.request_body(context));
+                let rewritten = body.filter(|body| *body != message).map(<[u8]>::to_vec);
                 self.dispatch(&mut state);
                 drop(state);
-                match waits {
-                    Some(outcome) => Asked::Waits(Waiting { ticket, outcome }),
-                    None => Asked::Now(settle(outcome, ticket)),
+                match (waits, rewritten) {
+                    (Some(outcome), _) => Asked::Waits(Waiting { ticket, outcome }),
+                    (None, Some(wire)) => Asked::Now(Decided::Rewritten(ticket, wire)),
+                    (None, None) => Asked::Now(settle(outcome, ticket)),
                 }
             }
         }

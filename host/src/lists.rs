@@ -196,7 +196,7 @@ pub fn add_text(builder: &mut Builder, source: &ListSource, licence: &str, text:
         text,
         format,
         |entry| {
-            builder.add_rule(list, &entry.rule);
+            let _ = builder.add_rule(list, &entry.rule);
         },
         |report| {
             if rejected.len() < KEPT_REJECTED {

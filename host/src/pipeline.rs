@@ -159,6 +159,8 @@ impl Pipeline {
     fn decided(self: &Rc<Self>, decided: Decided, wire: &[u8], door: Door) -> Progress {
         match decided {
             Decided::Continue(ticket) => self.forward(wire, door, Some(ticket)),
+            // The plugin turns the answer into one for the client's question.
+            Decided::Rewritten(ticket, wire) => self.forward(&wire, door, Some(ticket)),
             Decided::Local(status, body) => Progress::Ready(local(status, body, wire)),
             Decided::Reset => Progress::Ready(Reply::Nothing),
             Decided::Failed => {

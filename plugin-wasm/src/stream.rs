@@ -36,6 +36,8 @@ pub struct Stream {
     client: IpAddr,
     /// The answer is a DNS message, so its body is inspected.
     inspects: bool,
+    /// Bytes of the question's body; `None` where it is in the path.
+    body_bytes: Option<usize>,
 }
 
 impl Stream {
@@ -44,7 +46,7 @@ impl Stream {
         let hold_headers =
             shared.borrow().as_ref().is_none_or(|instance| instance.filter.config().hold_headers);
         let client = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        Self { id, shared, stage: Stage::Reading, hold_headers, client, inspects: false }
+        Self { id, shared, stage: Stage::Reading, hold_headers, client, inspects: false, body_bytes: None }
     }
 
     fn ask(&mut self, wire: &[u8]) -> Action {
@@ -66,10 +68,35 @@ impl Stream {
                 self.stage = Stage::Passed;
                 Action::Continue
             }
+            Outcome::PassAs(wire) => {
+                self.stage = Stage::Passed;
+                self.replace(&wire);
+                Action::Continue
+            }
             outcome => {
                 self.stage = Stage::Replied;
                 send(outcome, own_runtime);
                 Action::Pause
+            }
+        }
+    }
+
+    /// Puts another question in the place of the client's.
+    fn replace(&mut self, wire: &[u8]) {
+        match self.body_bytes {
+            Some(body_bytes) => {
+                // Held back with the body, so that the length can still be told.
+                if self.hold_headers {
+                    self.set_http_request_header("content-length", Some(&wire.len().to_string()));
+                }
+                self.set_http_request_body(0, body_bytes, wire);
+            }
+            None => {
+                let path = match self.shared.borrow().as_ref() {
+                    Some(instance) => doh::get_path(&instance.filter.config().path, wire),
+                    None => return,
+                };
+                self.set_http_request_header(":path", Some(&path));
             }
         }
     }
@@ -110,7 +137,8 @@ impl Context for Stream {
         let (mine, others): (Vec<_>, Vec<_>) =
             deliver(&self.shared, token, &reply).into_iter().partition(|(ticket, _)| ticket.0 == self.id);
         for (_, outcome) in mine {
-            self.stage = if outcome == Outcome::Pass { Stage::Passed } else { Stage::Replied };
+            let passed = matches!(outcome, Outcome::Pass | Outcome::PassAs(_));
+            self.stage = if passed { Stage::Passed } else { Stage::Replied };
             finish(outcome, property(&["dnsvet", "door"]).is_some());
         }
         self.finish_others(others);
@@ -137,7 +165,11 @@ impl HttpContext for Stream {
             }
             Ok(Form::Post) if end_of_stream => self.ask(&[]),
             Ok(Form::Post) if self.hold_headers => Action::Pause,
-            Ok(Form::Post) => Action::Continue,
+            Ok(Form::Post) => {
+                // Another question may take the body's place, and these headers are gone then.
+                self.set_http_request_header("content-length", None);
+                Action::Continue
+            }
             Err(refusal) => self.refuse(refusal),
         }
     }
@@ -153,6 +185,7 @@ impl HttpContext for Stream {
             return Action::Pause;
         }
         let wire = self.get_http_request_body(0, body_bytes).unwrap_or_default();
+        self.body_bytes = Some(body_bytes);
         self.ask(&wire)
     }
 
@@ -243,7 +276,8 @@ fn finish(outcome: Outcome, own_runtime: bool) {
     match outcome {
         Outcome::Wait => {}
         // A stream that is gone can't be resumed; its end records it.
-        Outcome::Pass => drop(hostcalls::resume_http_request()),
+        // (What the scorer settles is passed on as it is, or not at all.)
+        Outcome::Pass | Outcome::PassAs(_) => drop(hostcalls::resume_http_request()),
         outcome => send(outcome, own_runtime),
     }
 }
@@ -256,7 +290,7 @@ fn send(outcome: Outcome, own_runtime: bool) {
         Outcome::Drop(_) if own_runtime => send_text(204, ""),
         Outcome::Drop(Some(wire)) => send_message(&Answered { wire, max_age_s: 0 }),
         Outcome::Drop(None) | Outcome::Bad(_) => send_text(400, "not a DNS question"),
-        Outcome::Pass | Outcome::Wait => {}
+        Outcome::Pass | Outcome::PassAs(_) | Outcome::Wait => {}
     }
 }
 

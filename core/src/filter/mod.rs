@@ -26,20 +26,24 @@ use crate::filter::breaker::Breaker;
 use crate::filter::flights::Flights;
 use crate::hash;
 use crate::host::{Callout, CalloutId, Counter, Host, Level, Peer, Reply};
-use crate::message::{Malformed, Query, decode_answer, decode_query, rcode};
+use crate::lists::LocalData;
+use crate::message::{Malformed, Query, decode_answer, decode_query, min_ttl, rcode, rtype};
 use crate::model::{Brands, Model};
 
 use crate::model::tunnel::TunnelSketch;
 use crate::name::Name;
 use crate::policy::Policy;
 use crate::policy::budget::Budgets;
+use crate::policy::groups::{Groups, Held};
 use crate::response::{Synthesis, failure, synthesize};
+use crate::rewrite;
 use crate::schema::{PluginConfig, ScoreReply, ScoreRequest, ScoreResult};
 use crate::snapshot::{Feed, FeedConfig, FeedStep, Snapshot, SnapshotError};
 use crate::verdict::cache::{Generations, lasts};
 use crate::verdict::cascade::{Case, Next, SCORE_TTL_MS, Scored, World};
 use crate::verdict::inspect::inspect;
-use crate::verdict::{Action, Reason, Verdict};
+use crate::verdict::precedence::Question;
+use crate::verdict::{Action, Own, Reason, Verdict};
 
 /// Verdicts and scores kept, a generation each.
 const CACHE_ENTRIES: usize = 16_384;
@@ -59,6 +63,8 @@ pub struct Ticket(pub u32);
 pub enum Outcome {
     /// Pass it on; the upstream's answer goes to [`Filter::answered`].
     Pass,
+    /// Pass this message on in its place; the upstream's answer goes to [`Filter::answered`].
+    PassAs(Vec<u8>),
     /// Answer this message.
     Answer(Answered),
     /// Answer nothing; a runtime that can't do that sends this refusal.
@@ -102,6 +108,7 @@ pub struct Filter {
     model: Option<Model>,
     brands: Brands,
     policy: Policy,
+    groups: Groups,
     verdicts: Generations<(Verdict, u64)>,
     logits: Generations<f32>,
     scores: Generations<(ScoreResult, String, u64)>,
@@ -128,6 +135,8 @@ struct Stream {
     door: String,
     time_us: u64,
     took_us: u64,
+    /// The upstream is asked for this name in the place of the question's.
+    alias: Option<Name>,
     state: State,
 }
 
@@ -183,6 +192,7 @@ impl Filter {
             model: None,
             brands: Brands::default(),
             budgets: Budgets::new(&policy, secret),
+            groups: Groups::new(&policy, &[]),
             policy,
             verdicts: Generations::new(CACHE_ENTRIES),
             logits: Generations::new(CACHE_ENTRIES),
@@ -230,6 +240,7 @@ impl Filter {
         }
         self.verdicts.clear();
         self.policy = snapshot.policy().clone();
+        self.groups = Groups::new(&self.policy, snapshot.lists());
         self.budgets = Budgets::new(&self.policy, self.secret);
         (self.model, self.brands, self.snapshot) = (model, brands, Some(snapshot));
         Ok(())
@@ -240,6 +251,8 @@ impl Filter {
         for group in &mut self.policy.groups {
             group.models = mode;
         }
+        let lists = self.snapshot.as_ref().map(Snapshot::lists).unwrap_or_default();
+        self.groups = Groups::new(&self.policy, lists);
         self.verdicts.clear();
     }
 
@@ -267,11 +280,15 @@ impl Filter {
             door: asked.door.to_owned(),
             time_us,
             took_us: 0,
+            alias: None,
             state,
         };
         let now_ms = time_us / 1_000;
-        let key = self.cache_key(&name, asked.client);
-        if let Some((verdict, until_ms)) = self.verdicts.get(&key)
+        let held = self.groups.of(asked.client).clone();
+        let key = cache_key(&held, &name);
+        let own_verdict = self.snapshot.as_ref().is_some_and(|s| s.is_client_listed(asked.client));
+        if !own_verdict
+            && let Some((verdict, until_ms)) = self.verdicts.get(&key)
             && lasts(*until_ms, now_ms, VERDICT_TTL_MS)
         {
             let mut verdict = verdict.clone();
@@ -283,7 +300,7 @@ impl Filter {
             return self.settle(host, ticket, stream, verdict);
         }
         let (case, next) = self.world(now_ms, |world| {
-            let mut case = Case::new(name, qtype, asked.client, world);
+            let mut case = Case::new(name, qtype, asked.client, asked.door == "udp", world);
             let next = case.run(world);
             (case, next)
         });
@@ -337,26 +354,32 @@ impl Filter {
     pub fn answered(&mut self, host: &mut dyn Host, ticket: Ticket, wire: &[u8]) -> Option<Outcome> {
         let stream = self.streams.remove(&ticket)?;
         let State::Passed(verdict) = &stream.state else { return None };
+        let now_ms = host.now_ms();
         let changed = decode_answer(wire).ok().and_then(|answer| {
-            let group = self.policy.group_of(stream.client);
-            inspect(
-                &stream.query.question.name,
-                verdict,
-                &answer,
-                group,
-                &self.policy,
-                self.snapshot.as_ref(),
-            )
+            let asked = Question {
+                name: &stream.query.question.name,
+                qtype: stream.query.question.qtype,
+                client: stream.client,
+                udp: stream.door == "udp",
+            };
+            let held = self.groups.of(stream.client);
+            inspect(&asked, verdict, &answer, held, &self.policy, self.snapshot.as_ref(), now_ms)
         });
-        let Some(changed) = changed else {
-            let verdict = (**verdict).clone();
-            self.record(host, &stream, verdict);
-            return None;
+        let changed = match changed {
+            Some(changed) if changed.action.stops() && !is_alias(&changed) => changed,
+            changed => {
+                let verdict = changed.unwrap_or_else(|| (**verdict).clone());
+                let ttl_s = verdict.ttl_s;
+                self.record(host, &stream, verdict);
+                let target = stream.alias.as_ref()?;
+                let udp = stream.door == "udp";
+                let answer = rewrite::answer(&stream.query, target, ttl_s, wire, udp);
+                let servfail = || failure(&stream.query, rcode::SERVFAIL, None);
+                let wire = answer.unwrap_or_else(servfail);
+                let max_age_s = min_ttl(&wire).unwrap_or_default();
+                return Some(Outcome::Answer(Answered { wire, max_age_s }));
+            }
         };
-        if !changed.action.stops() {
-            self.record(host, &stream, changed);
-            return None;
-        }
         host.count(Counter::ResponsesBlocked, 1);
         Some(self.answer(host, &stream, changed))
     }
@@ -405,6 +428,7 @@ impl Filter {
         let mut world = World {
             snapshot: self.snapshot.as_ref(),
             policy: &self.policy,
+            groups: &self.groups,
             brands: &self.brands,
             model: self.model.as_ref(),
             logits: &mut self.logits,
@@ -415,10 +439,6 @@ impl Filter {
             now_ms,
         };
         run(&mut world)
-    }
-
-    fn cache_key(&self, name: &Name, client: IpAddr) -> String {
-        format!("{}\0{}", self.policy.group_of(client).name, name.as_str())
     }
 
     /// Keeps a verdict for a minute, unless time, client or load had a part in it.
@@ -444,6 +464,13 @@ impl Filter {
         verdict: Verdict,
     ) -> Outcome {
         stream.took_us = host.now_us().saturating_sub(stream.time_us);
+        if let Some(target) = alias(&verdict, stream.query.question.qtype) {
+            let wire = rewrite::question(&stream.query, target);
+            stream.alias = Some(target.clone());
+            stream.state = State::Passed(Box::new(verdict));
+            self.streams.insert(ticket, stream);
+            return Outcome::PassAs(wire);
+        }
         if verdict.action.stops() {
             host.count(Counter::Blocked, 1);
             return self.answer(host, &stream, verdict);
@@ -454,15 +481,18 @@ impl Filter {
     }
 
     fn answer(&mut self, host: &mut dyn Host, stream: &Stream, verdict: Verdict) -> Outcome {
-        let group = self.policy.group_of(stream.client);
+        let group = &self.groups.of(stream.client).group;
         let (udp, encrypted) = (stream.door == "udp", !matches!(stream.door.as_str(), "udp" | "tcp"));
         let wire = synthesize(&match verdict.action {
-            Action::Custom => Synthesis::localhost(&stream.query, verdict.ttl_s, udp, encrypted),
+            Action::Custom if verdict.own == Own::Loopback => {
+                Synthesis::localhost(&stream.query, verdict.ttl_s, udp, encrypted)
+            }
             action => Synthesis {
                 query: &stream.query,
                 action,
                 ttl_s: verdict.ttl_s,
                 addresses: Some((group.honeypot_v4, group.honeypot_v6)),
+                own: &verdict.own,
                 ede: self.explain(&verdict),
                 udp,
                 encrypted,
@@ -547,7 +577,7 @@ impl Filter {
         }
         let now_ms = host.now_ms();
         let verdict = self.world(now_ms, |world| case.scored(world, scored));
-        let key = self.cache_key(case.name(), stream.client);
+        let key = cache_key(self.groups.of(stream.client), case.name());
         self.remember(host, &case, key, &verdict, now_ms);
         self.settle(host, ticket, stream, verdict)
     }
@@ -643,6 +673,27 @@ impl Filter {
         host.count(Counter::EventsSent, sent);
         self.send_events(host);
     }
+}
+
+/// The name that is asked for in the place of the question's, if a rule says so. A question for the alias itself
+/// is answered without asking anybody.
+fn alias(verdict: &Verdict, qtype: u16) -> Option<&Name> {
+    let Own::Records(records) = &verdict.own else { return None };
+    let target = records.iter().find_map(|record| match record {
+        LocalData::Cname(target) => Some(target),
+        _ => None,
+    });
+    target.filter(|_| verdict.action == Action::Custom && qtype != rtype::CNAME)
+}
+
+/// Whether a verdict's answer is an alias, which the upstream completes.
+fn is_alias(verdict: &Verdict) -> bool {
+    alias(verdict, 0).is_some()
+}
+
+/// What a verdict is kept under: no group ever gets another's.
+fn cache_key(held: &Held, name: &Name) -> String {
+    format!("{}\0{}", held.number, name.as_str())
 }
 
 fn parse_key(hex: &str) -> Result<VerifyingKey, ConfigError> {

@@ -2,9 +2,11 @@
 //! out. Here the steps of lists and people, and what is common to all; those that guess are in [`models`].
 
 mod models;
+mod rules;
 
 use super::*;
 use crate::host::Scripted;
+use crate::lists::Scope;
 use crate::message::rtype;
 use crate::policy::{FailureMode, Group, Mode, Schedule, Unblock};
 use crate::snapshot::{Builder, Decision, Role, Vetted};
@@ -27,15 +29,15 @@ fn question(text: &str, qtype: u16) -> Vec<u8> {
 fn builder() -> Builder {
     let mut builder = Builder::new(1, [7; 16]);
     let block = builder.list("ads", Role::Block, "MIT");
-    builder.add(block, &name("blocked.example"), false);
-    builder.add(block, &name("exact.example"), true);
-    builder.add(block, &name("deep.allowed.example"), false);
-    builder.add(block, &name("popular.example"), false);
+    builder.add(block, &name("blocked.example"), Scope::Suffix);
+    builder.add(block, &name("exact.example"), Scope::Exact);
+    builder.add(block, &name("deep.allowed.example"), Scope::Suffix);
+    builder.add(block, &name("popular.example"), Scope::Suffix);
     let allow = builder.list("good", Role::Allow, "MIT");
-    builder.add(allow, &name("allowed.example"), false);
-    builder.add(allow, &name("allowed.blocked.example"), false);
+    builder.add(allow, &name("allowed.example"), Scope::Suffix);
+    builder.add(allow, &name("allowed.blocked.example"), Scope::Suffix);
     let law = builder.list("court", Role::Mandatory, "MIT");
-    builder.add(law, &name("mandatory.example"), false);
+    builder.add(law, &name("mandatory.example"), Scope::Suffix);
     for (text, decision, exact) in [
         ("benign.blocked.example", Decision::Benign, false),
         ("malicious.example", Decision::Malicious, false),
@@ -76,7 +78,7 @@ fn decided(verdict: &Verdict) -> (Action, Option<Reason>) {
 
 #[test]
 fn each_step_of_lists_and_people_changes_an_answer() {
-    let unblock = Unblock { name: "unblocked.blocked.example".into(), until_ms: 1_000 };
+    let unblock = Unblock { name: "unblocked.blocked.example".into(), until_ms: 1_000, ..Unblock::default() };
     let schedule = Schedule { name: "games.example".into(), from_minute: 0, to_minute: 60 };
     for (step, text, action, reason) in [
         (Step::Special, "x.onion", Action::Nxdomain, Reason::Special),
@@ -120,7 +122,7 @@ fn an_allow_entry_beats_a_block_entry_of_equal_or_shorter_suffix() {
 #[test]
 fn an_unblock_ends_at_its_time_on_a_name_that_is_asked_again() {
     let mut policy = policy(|_| {});
-    policy.unblocks = vec![Unblock { name: "blocked.example".into(), until_ms: 1_000 }];
+    policy.unblocks = vec![Unblock { name: "blocked.example".into(), until_ms: 1_000, ..Unblock::default() }];
     let mut filter = filter(&mut builder(), policy);
     let mut host = Scripted { now_ms: 999, ..Scripted::default() };
     assert_eq!(verdict(&mut filter, &mut host, "blocked.example").action, Action::Allow);

@@ -148,6 +148,12 @@ pub struct Conditions {
 }
 
 impl Conditions {
+    /// Whether something is narrowed, so that the rule does not hold for every question.
+    pub fn narrows(&self) -> bool {
+        let lists = [self.clients.len(), self.not_clients.len(), self.types.len(), self.not_types.len()];
+        lists.iter().any(|length| *length > 0) || !self.except.is_empty()
+    }
+
     /// Whether nothing is narrowed and nothing is put first.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

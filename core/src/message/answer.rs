@@ -75,6 +75,33 @@ pub fn decode_answer(wire: &[u8]) -> Result<Answer, DecodeError> {
     Ok(Answer { rcode, truncated: header.flags & flag::TC != 0, records })
 }
 
+/// Visits the records of the answer section with data that can stand in another message: that of aliases with
+/// its name written out, that of types newer than RFC 1035 as it is (RFC 3597 section 4: no compression there).
+/// Other types and signatures are passed over.
+pub(crate) fn for_each_answer(
+    wire: &[u8],
+    mut visit: impl FnMut(&Name, u16, u32, &[u8]),
+) -> Result<(), DecodeError> {
+    let (header, mut reader) = open(wire)?;
+    let [_, answers, ..] = header.counts;
+    for _ in 0..answers {
+        let start = reader.at();
+        let owner = reader.name()?;
+        let head = reader.record_body(start)?;
+        if let Data::Cname(target) = decode_data(wire, &head)? {
+            visit(&owner, head.rtype, lasting(head.ttl), &target.to_wire());
+        } else if matches!(head.rtype, rtype::A | rtype::AAAA | rtype::TXT | rtype::SVCB | rtype::HTTPS) {
+            visit(
+                &owner,
+                head.rtype,
+                lasting(head.ttl),
+                wire.get(head.data_at..head.end).unwrap_or_default(),
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Seconds for which a response may be cached over HTTP (RFC 8484 section 5.1): the smallest TTL of the
 /// answer section; of an empty one, how long its negative answer holds (RFC 2308 section 5). `None` if
 /// nothing says so, or if the bytes are no response.

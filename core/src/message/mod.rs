@@ -13,6 +13,7 @@ mod answer;
 mod query;
 mod wire;
 
+pub(crate) use answer::for_each_answer;
 pub use answer::{Answer, Data, Record, decode_answer, min_ttl};
 pub use query::{Edns, Header, Malformed, Query, Question, decode_query};
 pub use wire::DecodeError;

@@ -6,9 +6,10 @@
 
 pub mod bucket;
 pub mod budget;
+pub mod groups;
+pub mod nets;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::LazyLock;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,13 @@ pub enum Mode {
     /// It decides.
     #[default]
     Enforce,
+}
+
+impl Mode {
+    /// What is left of it while protection is paused.
+    pub fn softened(self) -> Self {
+        if self == Mode::Enforce { Mode::Log } else { self }
+    }
 }
 
 /// What happens if a remote call fails.
@@ -53,6 +61,10 @@ pub struct Policy {
     pub local_zones: Vec<String>,
     /// Names unblocked for a while.
     pub unblocks: Vec<Unblock>,
+    /// Groups whose protection is paused for a while.
+    pub pauses: Vec<Pause>,
+    /// Clients that have a name.
+    pub clients: Vec<NamedClient>,
     /// Steps left out, to see what each is worth. Empty in production.
     pub skip_steps: Vec<Step>,
 }
@@ -65,6 +77,8 @@ impl Default for Policy {
             popular_lists: 2,
             local_zones: Vec::new(),
             unblocks: Vec::new(),
+            pauses: Vec::new(),
+            clients: Vec::new(),
             skip_steps: Vec::new(),
         }
     }
@@ -106,6 +120,8 @@ pub struct Group {
     pub tunnel_names_per_minute: u32,
     /// Windows in which a name is blocked.
     pub schedules: Vec<Schedule>,
+    /// Names of the lists that hold for it; empty: all but those that are for other groups only.
+    pub use_lists: Vec<String>,
 }
 
 impl Default for Group {
@@ -126,15 +142,38 @@ impl Default for Group {
             client_callouts_per_s: 50,
             tunnel_names_per_minute: 200,
             schedules: Vec::new(),
+            use_lists: Vec::new(),
         }
     }
 }
 
-/// A name unblocked until a time.
+/// Protection that is paused until a time: everything but law holds for the group in log mode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// The group; empty: all.
+    #[serde(default)]
+    pub group: String,
+    /// Milliseconds since 1970.
+    pub until_ms: u64,
+}
+
+/// A client that has a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedClient {
+    /// Its name, as rules say it.
+    pub name: String,
+    /// Where it asks from.
+    pub nets: Vec<IpNet>,
+}
+
+/// A name unblocked until a time.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Unblock {
     /// The name; all below it too.
     pub name: String,
+    /// The group; empty: all.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub group: String,
     /// Milliseconds since 1970.
     pub until_ms: u64,
 }
@@ -167,17 +206,15 @@ impl Policy {
         Self { groups: vec![Group { failure_mode, ..Group::default() }], ..Self::default() }
     }
 
-    /// The group of a client: the one with the longest prefix that holds it; a group without clients is
-    /// everybody's. Where none fits, the default group is meant.
-    pub fn group_of(&self, client: IpAddr) -> &Group {
-        static NOBODYS: LazyLock<Group> = LazyLock::new(Group::default);
-        let reach = |group: &Group| {
-            let held = group.clients.iter().filter(|net| net.contains(&client)).map(IpNet::prefix_len);
-            // One more than the prefix, so that a network of everybody comes before a group without clients.
-            held.max().map(|bits| u16::from(bits) + 1).or(group.clients.is_empty().then_some(0))
-        };
-        let fits = self.groups.iter().rev().filter_map(|group| reach(group).map(|reach| (reach, group)));
-        fits.max_by_key(|(reach, _)| *reach).map_or(&NOBODYS, |(_, group)| group)
+    /// Whether a pause of a group's protection holds; `None` if there is none to end.
+    pub fn is_paused(&self, group: &str, now_ms: u64) -> Option<bool> {
+        let ours = self.pauses.iter().filter(|pause| pause.group.is_empty() || pause.group == group);
+        ours.map(|pause| pause.until_ms > now_ms).reduce(|a, b| a || b)
+    }
+
+    /// Where clients of a name ask from; any case of ASCII.
+    pub fn client_nets(&self, name: &str) -> impl Iterator<Item = &IpNet> {
+        self.clients.iter().filter(move |client| client.name.eq_ignore_ascii_case(name)).flat_map(|c| &c.nets)
     }
 }
 
@@ -203,41 +240,5 @@ mod tests {
         let policy: Policy = serde_json::from_str(text).unwrap();
         assert_eq!((policy.prior, policy.groups[0].name.as_str()), (0.02, "a"));
         assert_eq!(policy.groups[0].schedules[0].to_minute, 2);
-    }
-
-    #[test]
-    fn the_longest_prefix_chooses_the_group() {
-        let group = |name: &str, net: &str| Group {
-            name: name.into(),
-            clients: net.parse().into_iter().collect(),
-            ..Group::default()
-        };
-        let groups =
-            vec![group("all", "0.0.0.0/0"), group("lab", "10.0.0.0/8"), group("desk", "10.1.1.1/32")];
-        let policy = Policy { groups, ..Policy::default() };
-        for (client, name) in
-            [("10.1.1.1", "desk"), ("10.9.9.9", "lab"), ("192.0.2.1", "all"), ("::1", "default")]
-        {
-            assert_eq!(policy.group_of(client.parse().unwrap()).name, name, "{client}");
-        }
-    }
-
-    #[test]
-    fn a_client_of_no_group_is_in_the_one_for_everybody_and_never_in_somebody_elses() {
-        let kids = Group {
-            name: "kids".into(),
-            clients: "10.1.0.0/16".parse().into_iter().collect(),
-            ..Group::default()
-        };
-        let rest = Group { name: "rest".into(), ..Group::default() };
-        let name_of = |groups: &[&Group], client: &str| {
-            let groups = groups.iter().map(|group| (*group).clone()).collect();
-            Policy { groups, ..Policy::default() }.group_of(client.parse().unwrap()).name.clone()
-        };
-        assert_eq!(name_of(&[&kids, &rest], "10.1.0.9"), "kids");
-        assert_eq!(name_of(&[&kids, &rest], "192.168.1.5"), "rest");
-        assert_eq!(name_of(&[&rest, &kids], "10.1.0.9"), "kids");
-        assert_eq!(name_of(&[&kids], "192.168.1.5"), "default");
-        assert_eq!(name_of(&[], "192.168.1.5"), "default");
     }
 }

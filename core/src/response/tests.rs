@@ -37,7 +37,16 @@ fn query(name: &str, qtype: u16, ask: &Ask) -> Query {
 }
 
 fn synthesis(query: &Query, action: Action) -> Synthesis<'_> {
-    Synthesis { query, action, ttl_s: 60, addresses: Some(HONEYPOT), ede: None, udp: true, encrypted: false }
+    Synthesis {
+        query,
+        action,
+        ttl_s: 60,
+        addresses: Some(HONEYPOT),
+        own: &Own::Loopback,
+        ede: None,
+        udp: true,
+        encrypted: false,
+    }
 }
 
 fn answered(synthesis: &Synthesis<'_>) -> Message {
@@ -271,7 +280,7 @@ proptest! {
         }
         let query = decode_query(&wire).unwrap();
         let synthesis = Synthesis {
-            query: &query, action, ttl_s, addresses: Some(HONEYPOT), ede: Some((15, text)), udp, encrypted,
+            query: &query, action, ttl_s, addresses: Some(HONEYPOT), own: &Own::Loopback, ede: Some((15, text)), udp, encrypted,
         };
         let wire = synthesize(&synthesis).unwrap();
         prop_assert!(!udp || encrypted || wire.len() <= query.udp_limit());

@@ -1,21 +1,25 @@
 //! Builds a snapshot. The same input gives the same bytes, in whatever order names were added.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 
 use super::container::{self, Kind, Stamp};
 use super::hash::Hasher;
-use super::map::{self, Member, NameMap, Row};
+use super::map::{self, MOST_PARTS, Member, NameMap, Row};
+use super::patterns::{self, PatternError};
+use super::rules::{Part, StoredRule};
 use super::vetted::{self, MOST_VETTED};
-use super::{ListInfo, Role, Vetted};
-use crate::lists::{Rule, Scope, Trigger};
+use super::{ListInfo, Listed, Role, Vetted};
+use crate::lists::{Conditions, Effect, Rule, Scope, Trigger};
 use crate::name::{Name, NameError};
 use crate::policy::Policy;
 
 /// The most lists of a snapshot.
-pub const MOST_LISTS: usize = 1 << 15;
+pub const MOST_LISTS: usize = 1 << 13;
+/// Parts past which records of their own are kept as rules.
+const MOST_ANSWER_PARTS: usize = 4_096;
 /// Keys tried until none makes two names collide.
 const MOST_KEYS: u32 = 64;
 
@@ -26,8 +30,11 @@ pub enum BuildError {
     #[error("{0} vetted names; a snapshot holds at most 65536: move the oldest into a list")]
     TooManyVetted(usize),
     /// More lists than a snapshot holds; carries how many.
-    #[error("{0} lists; a snapshot holds at most 32768")]
+    #[error("{0} lists; a snapshot holds at most 8192")]
     TooManyLists(usize),
+    /// More kinds of entries than a snapshot tells apart; carries how many.
+    #[error("{0} kinds of entries (list and effect); a snapshot holds at most 16384: merge some lists")]
+    TooManyParts(usize),
     /// A vetted name is no name.
     #[error("vetted name {name:?}: {why}")]
     VettedName {
@@ -57,6 +64,15 @@ pub struct Builder {
     lists: Vec<ListInfo>,
     text: String,
     entries: Vec<Stored>,
+    parts: Vec<Part>,
+    part_numbers: HashMap<Part, u16>,
+    /// Parts of rules that are a name and nothing else, by list.
+    plain_parts: HashMap<u16, u16>,
+    rules: Vec<StoredRule>,
+    /// The same, to tell what is said twice.
+    known: HashSet<StoredRule>,
+    patterns: patterns::Builder,
+    revoked: HashSet<Rule>,
     vetted: Vec<Vetted>,
     policy: Policy,
     brands: Bytes,
@@ -64,7 +80,7 @@ pub struct Builder {
     maps: Option<Maps>,
 }
 
-/// An entry: where its name lies in the text, and its list and scope.
+/// An entry: where its name lies in the text, and its part and scope.
 #[derive(Debug, Clone, Copy)]
 struct Stored {
     from: usize,
@@ -84,6 +100,13 @@ impl Builder {
             lists: Vec::new(),
             text: String::new(),
             entries: Vec::new(),
+            parts: Vec::new(),
+            part_numbers: HashMap::new(),
+            plain_parts: HashMap::new(),
+            rules: Vec::new(),
+            known: HashSet::new(),
+            patterns: patterns::Builder::default(),
+            revoked: HashSet::new(),
             vetted: Vec::new(),
             policy: Policy::default(),
             brands: Bytes::new(),
@@ -123,23 +146,101 @@ impl Builder {
         u16::try_from(index).unwrap_or(u16::MAX)
     }
 
-    /// Adds a rule to a list that [`Builder::list`] returned.
-    pub fn add_rule(&mut self, list: u16, rule: &Rule) -> &mut Self {
-        match &rule.trigger {
-            Trigger::Name(name, scope) => self.add(list, name, *scope == Scope::Exact),
-            _ => self,
+    /// Adds a rule to a list that [`Builder::list`] returned. The root is passed over.
+    ///
+    /// # Errors
+    /// If its pattern can't be run, or is too large.
+    pub fn add_rule(&mut self, list: u16, rule: &Rule) -> Result<(), PatternError> {
+        if usize::from(list) >= self.lists.len() {
+            return Ok(());
         }
+        match &rule.trigger {
+            Trigger::Name(name, scope) if !rule.conditions.narrows() => {
+                let part = self.part(list, &rule.effect, rule.conditions.important);
+                match part {
+                    Some(part) => self.push(part, name, *scope),
+                    None => self.push_ruled(list, rule, name),
+                }
+            }
+            Trigger::Name(name, _) => self.push_ruled(list, rule, name),
+            Trigger::Pattern(pattern) if !self.known.contains(&StoredRule::new(list, rule)) => {
+                self.patterns.add(self.rules.len() as u32, pattern)?;
+                self.push_rule(list, rule);
+            }
+            Trigger::Pattern(_) => {}
+            Trigger::Client(_) | Trigger::Address(_) => self.push_rule(list, rule),
+        }
+        Ok(())
+    }
+
+    /// Takes back every rule that is equal to this one, in whatever list.
+    pub fn revoke(&mut self, rule: &Rule) -> &mut Self {
+        self.maps = None;
+        self.revoked.insert(rule.clone());
+        self
     }
 
     /// Adds a name to a list that [`Builder::list`] returned. The root is passed over.
-    pub fn add(&mut self, list: u16, name: &Name, exact: bool) -> &mut Self {
-        let (from, text) = (self.text.len(), name.as_str());
-        if let (Ok(len @ 1..), true) = (u16::try_from(text.len()), usize::from(list) < self.lists.len()) {
-            self.maps = None;
-            self.text.push_str(text);
-            self.entries.push(Stored { from, len, member: Member::new(list, exact) });
+    pub fn add(&mut self, list: u16, name: &Name, scope: Scope) -> &mut Self {
+        if usize::from(list) < self.lists.len()
+            && let Some(part) = self.part(list, &Effect::Listed, false)
+        {
+            self.push(part, name, scope);
         }
         self
+    }
+
+    /// The number of a part; `None` if there is no room for another of its kind.
+    fn part(&mut self, list: u16, effect: &Effect, important: bool) -> Option<u16> {
+        let plain = *effect == Effect::Listed && !important;
+        if plain && let Some(number) = self.plain_parts.get(&list) {
+            return Some(*number);
+        }
+        // Records of their own are many, and the parts of a snapshot are few.
+        let room = if matches!(effect, Effect::Answer(_)) { MOST_ANSWER_PARTS } else { usize::MAX };
+        let part = Part::Does { list, effect: effect.clone(), important };
+        let number = self.part_number(part, room)?;
+        if plain {
+            self.plain_parts.insert(list, number);
+        }
+        Some(number)
+    }
+
+    fn part_number(&mut self, part: Part, room: usize) -> Option<u16> {
+        if let Some(number) = self.part_numbers.get(&part) {
+            return Some(*number);
+        }
+        if self.parts.len() >= room {
+            return None;
+        }
+        let number = u16::try_from(self.parts.len()).unwrap_or(u16::MAX);
+        self.part_numbers.insert(part.clone(), number);
+        self.parts.push(part);
+        Some(number)
+    }
+
+    fn push(&mut self, part: u16, name: &Name, scope: Scope) {
+        let (from, text) = (self.text.len(), name.as_str());
+        if let Ok(len @ 1..) = u16::try_from(text.len()) {
+            self.maps = None;
+            self.text.push_str(text);
+            self.entries.push(Stored { from, len, member: Member::new(part, scope) });
+        }
+    }
+
+    fn push_ruled(&mut self, list: u16, rule: &Rule, name: &Name) {
+        if let Some(part) = self.part_number(Part::Ruled, usize::MAX) {
+            self.push(part, name, Scope::Suffix);
+            self.push_rule(list, rule);
+        }
+    }
+
+    fn push_rule(&mut self, list: u16, rule: &Rule) {
+        let stored = StoredRule::new(list, rule);
+        if self.known.insert(stored.clone()) {
+            self.maps = None;
+            self.rules.push(stored);
+        }
     }
 
     /// Adds a person's decision. Of two on one name and scope the later one stays.
@@ -177,6 +278,9 @@ impl Builder {
         if self.lists.len() > MOST_LISTS {
             return Err(BuildError::TooManyLists(self.lists.len()));
         }
+        if self.parts.len() > MOST_PARTS {
+            return Err(BuildError::TooManyParts(self.parts.len()));
+        }
         if self.vetted.len() > MOST_VETTED {
             return Err(BuildError::TooManyVetted(self.vetted.len()));
         }
@@ -195,8 +299,9 @@ impl Builder {
         for (info, entries) in lists.iter_mut().zip(&maps.entries) {
             info.entries = *entries;
         }
+        let parts = self.parts.clone();
         let mut sections = vec![
-            (Kind::Lists, vec![Bytes::from(serde_json::to_vec(&lists)?)]),
+            (Kind::Lists, vec![Bytes::from(serde_json::to_vec(&Listed { lists, parts })?)]),
             (Kind::Policy, vec![serde_json::to_vec(&self.policy)?.into()]),
             (Kind::Vetted, vec![vetted::build(&maps.hasher, &vetted).into()]),
         ];
@@ -205,6 +310,9 @@ impl Builder {
         }
         sections.push((Kind::NameMap, maps.names.clone()));
         sections.push((Kind::Popular, maps.popular.clone()));
+        if !maps.rules.is_empty() {
+            sections.push((Kind::Rules, maps.rules.clone()));
+        }
         if let Some(model) = &self.small_model {
             sections.push((Kind::SmallModel, vec![model.clone()]));
         }
@@ -226,8 +334,51 @@ impl Builder {
         self.text.get(entry.from..entry.from + usize::from(entry.len)).unwrap_or_default()
     }
 
+    fn part_of(&self, member: Member) -> Option<&Part> {
+        self.parts.get(usize::from(member.part()))
+    }
+
     fn role_of(&self, member: Member) -> Option<Role> {
-        self.lists.get(usize::from(member.list())).map(|info| info.role)
+        let list = self.part_of(member)?.list()?;
+        self.lists.get(usize::from(list)).map(|info| info.role)
+    }
+
+    /// Whether a `$badfilter` takes an entry back.
+    fn is_revoked(&self, entry: &Stored) -> bool {
+        if self.revoked.is_empty() {
+            return false;
+        }
+        let Some(Part::Does { effect, important, .. }) = self.part_of(entry.member) else { return false };
+        let Ok(name) = Name::parse(self.text_of(entry)) else { return false };
+        self.revoked.contains(&Rule {
+            trigger: Trigger::Name(name, entry.member.scope()),
+            effect: effect.clone(),
+            conditions: Conditions { important: *important, ..Conditions::default() },
+        })
+    }
+
+    /// The rules that hold, in their section's pieces.
+    fn rule_pieces(&self, counts: &mut [u64]) -> Option<Vec<Bytes>> {
+        let holds: Vec<bool> = self.rules.iter().map(|rule| !self.revoked.contains(&rule.rule())).collect();
+        let mut numbers = Vec::with_capacity(holds.len());
+        let mut kept = Vec::new();
+        for (rule, holds) in self.rules.iter().zip(&holds) {
+            numbers.push(kept.len() as u32);
+            if *holds {
+                *counts.get_mut(usize::from(rule.list))? += 1;
+                kept.push(rule);
+            }
+        }
+        if kept.is_empty() {
+            return Some(Vec::new());
+        }
+        let number = |rule: u32| {
+            let holds = holds.get(rule as usize).copied().unwrap_or_default();
+            holds.then(|| numbers.get(rule as usize).copied()).flatten()
+        };
+        let mut pieces = vec![Bytes::from(serde_json::to_vec(&kept).ok()?)];
+        pieces.extend(self.patterns.build(number));
+        Some(pieces)
     }
 
     /// Both maps under one key; `None` if the key makes two names collide, or a protected name match falsely.
@@ -235,16 +386,19 @@ impl Builder {
         let hasher = Hasher::new(key);
         let is_popular = |entry: &&Stored| self.role_of(entry.member) == Some(Role::Popular);
         let mut entries = vec![0; self.lists.len()];
-        let rows =
-            self.rows(&hasher, self.entries.iter().filter(|entry| !is_popular(entry)), &mut entries)?;
-        let popular = self.rows(&hasher, self.entries.iter().filter(is_popular), &mut entries)?;
+        let rules = self.rule_pieces(&mut entries)?;
+        let held = || self.entries.iter().filter(|entry| !self.is_revoked(entry));
+        let rows = self.rows(&hasher, held().filter(|entry| !is_popular(entry)), &mut entries)?;
+        let popular = self.rows(&hasher, held().filter(is_popular), &mut entries)?;
         let names = map::build(key, rows.single_label, &rows.rows, &rows.sets)?;
         let popular = map::build(key, popular.single_label, &popular.rows, &popular.sets)?;
         let opened = NameMap::open(&names).ok()?;
         let hashes = rows.rows.iter().map(|row| row.hash).collect();
-        let maps = Maps { hasher, names, popular, opened, hashes, entries };
-        let protected =
-            |entry: &&Stored| matches!(self.role_of(entry.member), Some(Role::Allow | Role::Popular));
+        let maps = Maps { hasher, names, popular, rules, opened, hashes, entries };
+        let allows = |member| matches!(self.part_of(member), Some(Part::Does { effect: Effect::Allow, .. }));
+        let protected = |entry: &&Stored| {
+            matches!(self.role_of(entry.member), Some(Role::Allow | Role::Popular)) || allows(entry.member)
+        };
         let mut texts = self.entries.iter().filter(protected).map(|entry| self.text_of(entry));
         texts.all(|text| maps.is_true_to(text)).then_some(maps)
     }
@@ -273,10 +427,9 @@ impl Builder {
             single_label |= !name.contains('.');
             set.clear();
             set.extend(same.iter().map(|(_, entry)| entry.member));
-            // Suffix scope sorts before exact scope of the same list and covers it.
-            set.dedup_by_key(|member| member.list());
-            for member in &set {
-                *counts.get_mut(usize::from(member.list()))? += 1;
+            widen(&mut set);
+            for list in set.iter().filter_map(|member| self.part_of(*member)?.list()) {
+                *counts.get_mut(usize::from(list))? += 1;
             }
             let number = match numbers.get(&set) {
                 Some(&number) => number,
@@ -301,6 +454,7 @@ struct Maps {
     hasher: Hasher,
     names: Vec<Bytes>,
     popular: Vec<Bytes>,
+    rules: Vec<Bytes>,
     opened: NameMap,
     /// Every hash that the name map holds, sorted.
     hashes: Vec<u64>,
@@ -323,6 +477,18 @@ struct Rows {
     rows: Vec<Row>,
     sets: Vec<Vec<Member>>,
     single_label: bool,
+}
+
+/// One member for each part of a sorted set: suffix scope covers the other two, and those together are it.
+fn widen(set: &mut Vec<Member>) {
+    set.dedup();
+    set.dedup_by(|later, kept| {
+        if later.part() != kept.part() {
+            return false;
+        }
+        *kept = Member::new(kept.part(), Scope::Suffix);
+        true
+    });
 }
 
 /// Numbers sets so that the 255 most used ones come first, and within both parts by content: a set keeps its

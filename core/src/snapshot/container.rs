@@ -19,7 +19,7 @@ use super::SnapshotError;
 use super::wire::{Reader, Writer};
 
 /// The newest format written and read. A reader takes every minor of its major.
-pub const FORMAT: (u16, u16) = (1, 0);
+pub const FORMAT: (u16, u16) = (2, 0);
 /// The most bytes of a chunk, and so of a range that a filter asks for.
 pub const CHUNK_BYTES: usize = 256 * 1024;
 /// Bytes before the manifest.
@@ -44,10 +44,11 @@ pub(super) enum Kind {
     NameMap,
     Popular,
     SmallModel,
+    Rules,
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 7] = [
+    pub(super) const ALL: [Kind; 8] = [
         Kind::Lists,
         Kind::Policy,
         Kind::Vetted,
@@ -55,6 +56,7 @@ impl Kind {
         Kind::NameMap,
         Kind::Popular,
         Kind::SmallModel,
+        Kind::Rules,
     ];
 
     fn code(self) -> u16 {
@@ -66,6 +68,7 @@ impl Kind {
             Kind::NameMap => 5,
             Kind::Popular => 6,
             Kind::SmallModel => 7,
+            Kind::Rules => 8,
         }
     }
 
@@ -83,6 +86,7 @@ impl Kind {
             Kind::NameMap => "name map",
             Kind::Popular => "popular",
             Kind::SmallModel => "small model",
+            Kind::Rules => "rules",
         }
     }
 }
@@ -385,8 +389,8 @@ mod tests {
     #[test]
     fn another_major_is_refused_and_another_minor_is_read() {
         let file = |version| encode_coded(version, &stamp(), &[], None).unwrap();
-        assert_eq!(decode(&file((1, 9)), &[]).unwrap().minor, 9);
-        assert_eq!(decode(&file((2, 0)), &[]), Err(SnapshotError::NewerFormat { major: 2, minor: 0 }));
-        assert_eq!(decode(&file((0, 3)), &[]), Err(SnapshotError::OlderFormat { major: 0, minor: 3 }));
+        assert_eq!(decode(&file((2, 9)), &[]).unwrap().minor, 9);
+        assert_eq!(decode(&file((3, 0)), &[]), Err(SnapshotError::NewerFormat { major: 3, minor: 0 }));
+        assert_eq!(decode(&file((1, 3)), &[]), Err(SnapshotError::OlderFormat { major: 1, minor: 3 }));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! piece 0   key, flags, number of names, each shard's shape
-//! piece 1   list-set table: sets of (list, scope); side table for sets past the 254th
+//! piece 1   list-set table: sets of (part, scope); side table for sets past the 254th
 //! piece 2…  one shard each: u32 plane, u8 plane
 //! ```
 //!
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use super::fuse::{self, Shape, Shard};
 use super::hash::Hasher;
 use super::wire::{Reader, Writer};
+use crate::lists::Scope;
 
 /// Names a shard is planned for; the fuse's parameters were tuned near it.
 pub(super) const SHARD_NAMES: usize = 62_500;
@@ -22,21 +23,33 @@ const SIDE: u8 = 255;
 /// Header flag: at least one entry is a single label, so top-level labels are looked up too.
 const SINGLE_LABEL: u32 = 1;
 
-/// A list and a scope: the list's index doubled, plus one for exact scope.
+/// A part ([`super::rules::Part`]) and a scope: the part's index times four, plus the scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Member(pub u16);
 
+/// The most parts of a snapshot.
+pub(super) const MOST_PARTS: usize = 1 << 14;
+
 impl Member {
-    pub(super) fn new(list: u16, exact: bool) -> Self {
-        Self(list << 1 | u16::from(exact))
+    pub(super) fn new(part: u16, scope: Scope) -> Self {
+        let scope = match scope {
+            Scope::Suffix => 0,
+            Scope::Exact => 1,
+            Scope::Below => 2,
+        };
+        Self(part << 2 | scope)
     }
 
-    pub(super) fn list(self) -> u16 {
-        self.0 >> 1
+    pub(super) fn part(self) -> u16 {
+        self.0 >> 2
     }
 
-    pub(super) fn exact(self) -> bool {
-        self.0 & 1 == 1
+    pub(super) fn scope(self) -> Scope {
+        match self.0 & 3 {
+            0 => Scope::Suffix,
+            1 => Scope::Exact,
+            _ => Scope::Below,
+        }
     }
 }
 

@@ -19,27 +19,34 @@ mod feed;
 mod fuse;
 mod hash;
 mod map;
+mod patterns;
 mod range;
+mod rules;
 mod vetted;
 mod wire;
 
 use std::collections::HashSet;
-use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use self::builder::{BuildError, Builder};
 pub use self::container::{CHUNK_BYTES, FORMAT};
 pub use self::error::SnapshotError;
 pub use self::feed::{Feed, FeedConfig, FeedStep};
+pub use self::patterns::{PatternError, check as check_pattern};
 pub use self::range::{Unsatisfiable, etag_matches, serve_range};
 pub use self::vetted::{Decision, MOST_VETTED, Vetted};
 
 use self::container::{Kind, Manifest, head_bytes};
-use self::map::NameMap;
+use self::map::{Member, NameMap};
+use self::rules::{Part, Rules, StoredRule};
+use crate::lists::{Conditions, Effect, Scope, Trigger};
 use crate::name::Name;
 use crate::policy::{Mode, Policy};
 use crate::verdict::Action;
@@ -62,6 +69,11 @@ pub enum Role {
 impl Role {
     /// All roles.
     pub const ALL: [Role; 4] = [Role::Block, Role::Allow, Role::Mandatory, Role::Popular];
+
+    /// Whether a group may choose to do without a list of this role.
+    pub fn is_chosen(self) -> bool {
+        matches!(self, Role::Block | Role::Allow)
+    }
 
     /// The word used in configuration and JSON.
     pub fn as_str(self) -> &'static str {
@@ -94,18 +106,77 @@ pub struct ListInfo {
     /// What [`Action::Custom`] answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub addresses: Option<(Ipv4Addr, Ipv6Addr)>,
+    /// Groups for which it holds; empty: all that do not choose other lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// Rules that the policy's owner wrote, not a list: its verdicts say `rule` and not `list`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
 }
 
-/// A listed suffix of a name.
+/// A rule of a list that a question, or an answer, sets off. Its conditions may still speak against it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Match {
+pub struct Match<'s> {
     /// Index into [`Snapshot::lists`].
     pub list: u16,
-    /// The suffix that is listed: the name, or one it lies below.
-    pub suffix: String,
-    /// The entry covers this name only, not what is below it.
-    pub exact: bool,
+    /// What set it off.
+    pub by: Hit,
+    /// What the rule does.
+    pub effect: &'s Effect,
+    /// What narrows it.
+    pub conditions: &'s Conditions,
 }
+
+/// What set off a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hit {
+    /// The suffix that is listed: the name, or one it lies below; and its scope.
+    Name(String, Scope),
+    /// A pattern that matches the name.
+    Pattern(String),
+    /// A network that holds the client.
+    Client(IpNet),
+    /// A network that holds an answered address.
+    Address(IpNet),
+}
+
+impl Match<'_> {
+    /// The listed suffix; empty if something else set the rule off.
+    pub fn suffix(&self) -> &str {
+        match &self.by {
+            Hit::Name(suffix, _) => suffix,
+            _ => "",
+        }
+    }
+}
+
+impl fmt::Display for Hit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hit::Name(suffix, scope) => write!(f, "{suffix} ({})", scope.as_str()),
+            Hit::Pattern(pattern) => write!(f, "/{pattern}/"),
+            Hit::Client(net) => write!(f, "client {net}"),
+            Hit::Address(net) => write!(f, "address {net}"),
+        }
+    }
+}
+
+impl<'s> Match<'s> {
+    fn of(rule: &'s StoredRule, by: Hit) -> Self {
+        Self { list: rule.list, by, effect: &rule.effect, conditions: &rule.conditions }
+    }
+}
+
+/// The section of lists.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Listed {
+    lists: Vec<ListInfo>,
+    parts: Vec<Part>,
+}
+
+static NO_CONDITIONS: LazyLock<Conditions> = LazyLock::new(Conditions::default);
+static IMPORTANT: LazyLock<Conditions> =
+    LazyLock::new(|| Conditions { important: true, ..Conditions::default() });
 
 /// A snapshot opened for reading. Cloning shares it.
 #[derive(Debug, Clone)]
@@ -118,12 +189,20 @@ struct Inner {
     manifest: Manifest,
     pieces: Vec<Bytes>,
     lists: Vec<ListInfo>,
+    parts: Vec<Part>,
+    rules: Rules,
     policy: Policy,
     vetted: vetted::Table,
     map: NameMap,
     popular: Option<NameMap>,
     brands: Bytes,
     small_model: Option<Bytes>,
+}
+
+impl Inner {
+    fn part(&self, member: Member) -> Option<&Part> {
+        self.parts.get(usize::from(member.part()))
+    }
 }
 
 impl Snapshot {
@@ -144,8 +223,13 @@ impl Snapshot {
         let wrong = |kind: Kind, why: String| SnapshotError::Section { section: kind.as_str(), why };
         let map_of = |kind: Kind| NameMap::open(&section(kind)).map_err(|why| wrong(kind, why.to_owned()));
 
-        let lists: Vec<ListInfo> = serde_json::from_slice(&need(Kind::Lists)?)
+        let Listed { lists, parts } = serde_json::from_slice(&need(Kind::Lists)?)
             .map_err(|error| wrong(Kind::Lists, error.to_string()))?;
+        let lists_of_parts = parts.iter().filter_map(Part::list);
+        if lists_of_parts.into_iter().any(|list| usize::from(list) >= lists.len()) {
+            return Err(wrong(Kind::Lists, "a part names a list that is not there".to_owned()));
+        }
+        let rules = Rules::open(&section(Kind::Rules), lists.len()).map_err(|why| wrong(Kind::Rules, why))?;
         let policy: Policy = serde_json::from_slice(&need(Kind::Policy)?)
             .map_err(|error| wrong(Kind::Policy, error.to_string()))?;
         let vetted = vetted::Table::open(&need(Kind::Vetted)?)
@@ -154,7 +238,19 @@ impl Snapshot {
         let map = map_of(Kind::NameMap)?;
         let popular = one(Kind::Popular).map(|_| map_of(Kind::Popular)).transpose()?;
         let (brands, small_model) = (one(Kind::Brands).unwrap_or_default(), one(Kind::SmallModel));
-        let inner = Inner { manifest, pieces, lists, policy, vetted, map, popular, brands, small_model };
+        let inner = Inner {
+            manifest,
+            pieces,
+            lists,
+            parts,
+            rules,
+            policy,
+            vetted,
+            map,
+            popular,
+            brands,
+            small_model,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -220,30 +316,70 @@ impl Snapshot {
         &self.inner.lists
     }
 
-    /// Every listed suffix of a name, longest first, each list of it: block, allow and mandatory lists. An entry
-    /// of exact scope matches its own name only.
-    pub fn lookup(&self, name: &Name) -> Vec<Match> {
+    /// Every rule of block, allow and mandatory lists that a name sets off: listed suffixes, longest first, then
+    /// patterns. Conditions are not looked at.
+    pub fn lookup(&self, name: &Name) -> Vec<Match<'_>> {
         let text = name.as_str();
+        let inner = &*self.inner;
         let mut matches = Vec::new();
-        self.inner.map.visit(text, |start, members| {
-            let covers = members.filter(|member| start == 0 || !member.exact());
-            matches.extend(covers.map(|member| Match {
-                list: member.list(),
-                suffix: text.get(start..).unwrap_or_default().to_owned(),
-                exact: member.exact(),
-            }));
+        inner.map.visit(text, |start, members| {
+            let itself = start == 0;
+            let suffix = text.get(start..).unwrap_or_default();
+            for member in members {
+                match inner.part(member) {
+                    Some(Part::Does { list, effect, important }) if member.scope().covers(itself) => {
+                        let by = Hit::Name(suffix.to_owned(), member.scope());
+                        let conditions = if *important { &*IMPORTANT } else { &*NO_CONDITIONS };
+                        matches.push(Match { list: *list, by, effect, conditions });
+                    }
+                    Some(Part::Ruled) => matches.extend(
+                        inner
+                            .rules
+                            .of_name(suffix, itself)
+                            .map(|(rule, scope)| Match::of(rule, Hit::Name(suffix.to_owned(), scope))),
+                    ),
+                    _ => {}
+                }
+            }
         });
-        matches.sort_by_key(|found| std::cmp::Reverse(found.suffix.len()));
+        matches.sort_by_key(|found| (std::cmp::Reverse(found.suffix().len()), found.list));
+        matches.extend(inner.rules.of_patterns(text).map(|rule| {
+            let pattern = match &rule.trigger {
+                Trigger::Pattern(pattern) => pattern.clone(),
+                _ => String::new(),
+            };
+            Match::of(rule, Hit::Pattern(pattern))
+        }));
         matches
     }
 
-    /// Whether [`Snapshot::lookup`] would give anything, without collecting it.
+    /// Every rule on networks that hold a client, longest prefix first. Conditions are not looked at.
+    pub fn lookup_client(&self, client: IpAddr) -> Vec<Match<'_>> {
+        self.inner.rules.of_client(client).map(|(rule, net)| Match::of(rule, Hit::Client(net))).collect()
+    }
+
+    /// Whether a rule on networks holds a client: then no other client's verdict is its.
+    pub fn is_client_listed(&self, client: IpAddr) -> bool {
+        self.inner.rules.of_client(client).next().is_some()
+    }
+
+    /// Every rule on networks that hold an answered address, longest prefix first. Conditions are not looked at.
+    pub fn lookup_address(&self, address: IpAddr) -> Vec<Match<'_>> {
+        self.inner.rules.of_address(address).map(|(rule, net)| Match::of(rule, Hit::Address(net))).collect()
+    }
+
+    /// Whether a rule of a list is set off by a name, without collecting them.
     pub fn is_listed(&self, name: &Name) -> bool {
         let mut listed = false;
         self.inner.map.visit(name.as_str(), |start, mut members| {
-            listed |= members.any(|member| start == 0 || !member.exact());
+            listed |= members.any(|member| member.scope().covers(start == 0));
         });
         listed
+    }
+
+    /// How many rules are more than a name.
+    pub fn rule_count(&self) -> usize {
+        self.inner.rules.len()
     }
 
     /// What a person decided about a name: the longest match, exact scope before suffix scope.
@@ -262,7 +398,8 @@ impl Snapshot {
         let mut seen: Vec<u16> = Vec::new();
         for text in name.registrable_domain().into_iter().chain([name.as_str()]) {
             let members = popular.get(popular.hasher().whole(text));
-            seen.extend(members.into_iter().flatten().map(|member| member.list()));
+            let parts = members.into_iter().flatten().filter_map(|member| self.inner.part(member));
+            seen.extend(parts.filter_map(Part::list));
         }
         seen.sort_unstable();
         seen.dedup();

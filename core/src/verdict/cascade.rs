@@ -11,18 +11,21 @@
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use crate::model::{Brands, Model, look_alike};
 
 use crate::model::tunnel::TunnelSketch;
 use crate::name::Name;
 use crate::policy::budget::Budgets;
-use crate::policy::{FailureMode, Group, Mode, Policy};
+use crate::policy::groups::{Groups, Held};
+use crate::policy::{FailureMode, Group, Mode, Policy, Unblock};
 use crate::schema::ScoreResult;
-use crate::snapshot::{Decision, Match, Role, Snapshot};
+use crate::snapshot::{Decision, Role, Snapshot};
 use crate::verdict::cache::{Generations, lasts};
+use crate::verdict::precedence::{Candidate, Candidates, Does, Question};
 use crate::verdict::special::{Special, special};
-use crate::verdict::{Action, Reason, Step, TraceLine, Verdict, round_score};
+use crate::verdict::{Action, Own, Reason, Step, TraceLine, Verdict, round_score};
 
 /// A model never blocks below this probability, whatever its threshold says.
 pub const LEAST_BLOCKING_P: f64 = 0.90;
@@ -41,6 +44,8 @@ pub struct World<'a> {
     pub snapshot: Option<&'a Snapshot>,
     /// Its policy, or the default one.
     pub policy: &'a Policy,
+    /// The policy's groups.
+    pub groups: &'a Groups,
     /// Its brands, decoded.
     pub brands: &'a Brands,
     /// Its small model, decoded.
@@ -98,6 +103,8 @@ impl World<'_> {
 enum Wrap {
     /// The protocol says so; no mode.
     None,
+    /// Mandatory lists: as lists, and no pause holds for them.
+    Law,
     /// Lists, people and rules.
     Lists,
     /// Models, look-alikes and tunnels.
@@ -111,6 +118,13 @@ struct Ruling {
     reason: Reason,
     rule: Option<String>,
     wrap: Wrap,
+    own: Own,
+}
+
+impl Ruling {
+    fn new(action: Action, reason: Reason, rule: Option<String>, wrap: Wrap) -> Self {
+        Self { action, reason, rule, wrap, own: Own::default() }
+    }
 }
 
 /// What comes next for a case.
@@ -135,8 +149,12 @@ pub enum Scored {
 #[derive(Debug, Clone)]
 pub struct Case {
     name: Name,
+    qtype: u16,
     client: IpAddr,
-    group: Group,
+    udp: bool,
+    held: Arc<Held>,
+    /// What lists and models may do for this question.
+    modes: (Mode, Mode),
     snapshot: String,
     trace: Vec<TraceLine>,
     score: Option<f64>,
@@ -147,22 +165,28 @@ pub struct Case {
     wrapped: bool,
     /// The scorer's word was known from before.
     score_known: bool,
+    /// What a list in log mode would have done.
+    shadow: Option<(Action, Reason, String)>,
 }
 
 type Flow = ControlFlow<Ruling>;
 
 impl Case {
-    /// A new case: `name` asked with type `qtype` by `client`.
-    pub fn new(name: Name, qtype: u16, client: IpAddr, world: &World<'_>) -> Self {
-        let group = match world.runs(Step::Group) {
-            true => world.policy.group_of(client).clone(),
-            false => Group::default(),
+    /// A new case: `name` asked with type `qtype` by `client`, over UDP or not.
+    pub fn new(name: Name, qtype: u16, client: IpAddr, udp: bool, world: &World<'_>) -> Self {
+        let held = match world.runs(Step::Group) {
+            true => world.groups.of(client).clone(),
+            false => world.groups.without_groups(),
         };
+        let modes = (held.group.lists, held.group.models);
         let snapshot = world.snapshot.map(|s| s.id().to_owned()).unwrap_or_default();
         let mut case = Self {
             name,
+            qtype,
             client,
-            group,
+            udp,
+            held,
+            modes,
             snapshot,
             trace: Vec::with_capacity(12),
             score: None,
@@ -170,6 +194,7 @@ impl Case {
             passing: false,
             wrapped: world.runs(Step::Mode),
             score_known: false,
+            shadow: None,
         };
         let said = Self::question_line(&case.name, qtype);
         case.say(Step::Decode, said);
@@ -188,7 +213,7 @@ impl Case {
 
     /// The group of the client.
     pub fn group(&self) -> &Group {
-        &self.group
+        &self.held.group
     }
 
     /// Whether time, client or load had a part in the verdict, so that it must not be cached.
@@ -205,15 +230,11 @@ impl Case {
     pub fn run(&mut self, world: &mut World<'_>) -> Next {
         let mut scored = true;
         if world.runs(Step::Special) {
-            match special(&self.name, self.group.keep_clients_here, &world.policy.local_zones) {
+            match special(&self.name, self.held.group.keep_clients_here, &world.policy.local_zones) {
                 Some(Special::Answered(action, why)) => {
                     self.say(Step::Special, why.to_owned());
-                    return Next::Settled(self.settle(Ruling {
-                        action,
-                        reason: Reason::Special,
-                        rule: None,
-                        wrap: Wrap::None,
-                    }));
+                    let ruling = Ruling::new(action, Reason::Special, None, Wrap::None);
+                    return Next::Settled(self.settle(ruling));
                 }
                 Some(Special::Unscored { why, .. }) => {
                     self.say(Step::Special, format!("{why}: never scored"));
@@ -222,12 +243,10 @@ impl Case {
                 None => self.say(Step::Special, "not special".to_owned()),
             }
         }
-        let said = format!(
-            "{} (lists {}, models {})",
-            self.group.name,
-            mode_word(self.group.lists),
-            mode_word(self.group.models)
-        );
+        self.pause(world);
+        let (lists, models) = self.modes;
+        let said =
+            format!("{} (lists {}, models {})", self.held.group.name, mode_word(lists), mode_word(models));
         self.say(Step::Group, said);
         let Some(snapshot) = world.snapshot else {
             self.passing = true;
@@ -240,7 +259,7 @@ impl Case {
         if !scored {
             return Next::Settled(self.pass(Some(Reason::Special)));
         }
-        if self.group.models == Mode::Off {
+        if self.modes.1 == Mode::Off {
             return Next::Settled(self.pass(None));
         }
         if let ControlFlow::Break(ruling) = self.by_shape(world) {
@@ -251,12 +270,16 @@ impl Case {
 
     /// Steps that a person, a law or a list decides.
     fn by_lists(&mut self, world: &World<'_>, snapshot: &Snapshot) -> Flow {
-        if self.group.lists == Mode::Off {
+        if self.modes.0 == Mode::Off {
             return ControlFlow::Continue(());
         }
-        let matches = snapshot.lookup(&self.name);
+        let mut matches = snapshot.lookup_client(self.client);
+        matches.extend(snapshot.lookup(&self.name));
+        let question = Question { name: &self.name, qtype: self.qtype, client: self.client, udp: self.udp };
+        let found = Candidates::of(matches, snapshot, &self.held, world.policy, &question);
+        self.passing |= found.narrowed;
         if world.runs(Step::Mandatory) {
-            self.mandatory(snapshot, &matches)?;
+            self.mandatory(&found)?;
         }
         if world.runs(Step::Vetted) {
             self.vetted(snapshot)?;
@@ -266,19 +289,47 @@ impl Case {
         }
         if world.runs(Step::Lists) {
             self.schedule(world)?;
-            self.listed(snapshot, &matches)?;
+            self.listed(&found)?;
         }
         ControlFlow::Continue(())
     }
 
-    fn mandatory(&mut self, snapshot: &Snapshot, matches: &[Match]) -> Flow {
-        match first(snapshot, matches, Role::Mandatory) {
-            Some((found, list)) => {
-                self.say(Step::Mandatory, listed_as(list, found));
-                self.stop(Reason::Mandatory, Some(list.to_owned()))
+    /// A pause that holds turns enforcing into log mode.
+    fn pause(&mut self, world: &World<'_>) {
+        let Some(holds) = world.policy.is_paused(&self.held.group.name, world.now_ms) else { return };
+        // How long a verdict is cached knows nothing of its end.
+        self.passing = true;
+        if holds {
+            self.modes = (self.modes.0.softened(), self.modes.1.softened());
+            self.say(Step::Group, "protection is paused".to_owned());
+        }
+    }
+
+    fn mandatory(&mut self, found: &Candidates<'_>) -> Flow {
+        self.shadow(found, |role| role == Role::Mandatory);
+        match found.choose(Mode::Enforce, |role| role == Role::Mandatory) {
+            Some(chosen) => {
+                self.say(Step::Mandatory, chosen.said());
+                self.rule(found, chosen, Reason::Mandatory, Wrap::Law)
             }
             None => self.next(Step::Mandatory, "on no mandatory list"),
         }
+    }
+
+    /// Keeps in mind what lists in log mode would have done.
+    fn shadow(&mut self, found: &Candidates<'_>, of: impl Fn(Role) -> bool) {
+        let Some(chosen) = found.choose(Mode::Log, of) else { return };
+        let (action, _) = found.outcome(chosen);
+        self.say(Step::Lists, format!("{}: that list only logs", chosen.said()));
+        if action.stops() && self.shadow.is_none() {
+            self.shadow = Some((action, reason_of(chosen), chosen.list.name.clone()));
+        }
+    }
+
+    fn rule(&self, found: &Candidates<'_>, chosen: &Candidate<'_>, reason: Reason, wrap: Wrap) -> Flow {
+        let (action, own) = found.outcome(chosen);
+        let rule = Some(chosen.list.name.clone());
+        ControlFlow::Break(Ruling { action, reason, rule, wrap, own })
     }
 
     fn vetted(&mut self, snapshot: &Snapshot) -> Flow {
@@ -294,27 +345,24 @@ impl Case {
         self.say(Step::Vetted, format!("{} ({scope}) vetted {word} by {}", vetted.name, vetted.author));
         let action = match vetted.decision {
             Decision::Benign => Action::Allow,
-            Decision::Malicious => self.group.block_action,
+            Decision::Malicious => self.held.group.block_action,
             Decision::Honeypot => Action::Honeypot,
         };
         let rule = Some(format!("vetted:{}", vetted.name));
-        ControlFlow::Break(Ruling { action, reason: Reason::Vetted, rule, wrap: Wrap::Lists })
+        ControlFlow::Break(Ruling::new(action, Reason::Vetted, rule, Wrap::Lists))
     }
 
     fn unblock(&mut self, world: &World<'_>) -> Flow {
-        let held = world.policy.unblocks.iter().filter(|u| self.name.is_within(&u.name));
+        let group = &self.held.group.name;
+        let ours = |unblock: &&Unblock| unblock.group.is_empty() || unblock.group == *group;
+        let held = world.policy.unblocks.iter().filter(ours).filter(|u| self.name.is_within(&u.name));
         let mut held = held.inspect(|_| self.passing = true);
         match held.find(|unblock| unblock.until_ms > world.now_ms) {
             Some(unblock) => {
                 let said = format!("{} unblocked for a while", unblock.name);
                 let rule = Some(format!("unblock:{}", unblock.name));
                 self.say(Step::Unblock, said);
-                ControlFlow::Break(Ruling {
-                    action: Action::Allow,
-                    reason: Reason::Unblock,
-                    rule,
-                    wrap: Wrap::Lists,
-                })
+                ControlFlow::Break(Ruling::new(Action::Allow, Reason::Unblock, rule, Wrap::Lists))
             }
             None => self.next(Step::Unblock, "not unblocked"),
         }
@@ -322,7 +370,7 @@ impl Case {
 
     fn schedule(&mut self, world: &World<'_>) -> Flow {
         let minute = (world.now_ms / 60_000 % 1_440) as u16;
-        let held = self.group.schedules.iter().filter(|s| self.name.is_within(&s.name));
+        let held = self.held.group.schedules.iter().filter(|s| self.name.is_within(&s.name));
         let mut held = held.inspect(|_| self.passing = true);
         let Some(schedule) = held.find(|schedule| schedule.holds(minute)).cloned() else {
             return ControlFlow::Continue(());
@@ -331,22 +379,15 @@ impl Case {
         self.stop(Reason::Schedule, Some(format!("schedule:{}", schedule.name)))
     }
 
-    /// An allow entry beats a block entry of equal or shorter suffix.
-    fn listed(&mut self, snapshot: &Snapshot, matches: &[Match]) -> Flow {
-        let allow = first(snapshot, matches, Role::Allow);
-        let block = first(snapshot, matches, Role::Block);
-        match (allow, block) {
-            (Some((a, list)), b) if b.is_none_or(|(b, _)| a.suffix.len() >= b.suffix.len()) => {
-                self.say(Step::Lists, listed_as(list, a));
-                let rule = Some(list.to_owned());
-                let (action, reason) = (Action::Allow, Reason::Allowlist);
-                ControlFlow::Break(Ruling { action, reason, rule, wrap: Wrap::Lists })
+    /// Of all rules that hold, the one that goes first ([`crate::verdict::precedence`]).
+    fn listed(&mut self, found: &Candidates<'_>) -> Flow {
+        self.shadow(found, Role::is_chosen);
+        match found.choose(Mode::Enforce, Role::is_chosen) {
+            Some(chosen) => {
+                self.say(Step::Lists, chosen.said());
+                self.rule(found, chosen, reason_of(chosen), Wrap::Lists)
             }
-            (_, Some((found, list))) => {
-                self.say(Step::Lists, listed_as(list, found));
-                self.stop(Reason::List, Some(list.to_owned()))
-            }
-            _ => self.next(Step::Lists, "on no list"),
+            None => self.next(Step::Lists, "on no list"),
         }
     }
 
@@ -380,7 +421,7 @@ impl Case {
     }
 
     fn tunnel(&mut self, world: &mut World<'_>) -> Flow {
-        let limit = self.group.tunnel_names_per_minute;
+        let limit = self.held.group.tunnel_names_per_minute;
         let Some(registrable) = self.name.registrable_domain().filter(|r| *r != self.name.as_str()) else {
             return self.next(Step::Tunnel, "no subdomain");
         };
@@ -492,11 +533,11 @@ impl Case {
 
     /// A remote part is away: the failure mode decides, within the mode of what it was asked for.
     fn failed(&mut self, wrap: Wrap) -> Verdict {
-        let action = match self.group.failure_mode {
+        let action = match self.held.group.failure_mode {
             FailureMode::Allow => Action::Allow,
             FailureMode::Deny => Action::Refused,
         };
-        self.settle(Ruling { action, reason: Reason::Failure, rule: None, wrap })
+        self.settle(Ruling::new(action, Reason::Failure, None, wrap))
     }
 
     /// Allowed.
@@ -504,16 +545,22 @@ impl Case {
         if let Some(last) = self.trace.last_mut() {
             last.decided = true;
         }
-        self.verdict(Action::Allow, None, reason, None)
+        let Some((action, because, rule)) = self.shadow.take() else {
+            return self.verdict(Action::Allow, None, reason, None);
+        };
+        self.say(Step::Mode, format!("{rule} only logs: allowed, would be {}", action.as_str()));
+        let mut verdict = self.verdict(Action::Allow, Some(action), Some(because), Some(rule));
+        verdict.reasons.extend(reason);
+        verdict
     }
 
     fn stop(&self, reason: Reason, rule: Option<String>) -> Flow {
-        let action = self.group.block_action;
-        ControlFlow::Break(Ruling { action, reason, rule, wrap: Wrap::Lists })
+        let action = self.held.group.block_action;
+        ControlFlow::Break(Ruling::new(action, reason, rule, Wrap::Lists))
     }
 
     fn model_block(&self, reason: Reason, rule: String) -> Ruling {
-        Ruling { action: self.group.block_action, reason, rule: Some(rule), wrap: Wrap::Models }
+        Ruling::new(self.held.group.block_action, reason, Some(rule), Wrap::Models)
     }
 
     /// The group's mode has the last word on a ruling.
@@ -524,11 +571,14 @@ impl Case {
         let mode = match ruling.wrap {
             _ if !self.wrapped => Mode::Enforce,
             Wrap::None => Mode::Enforce,
-            Wrap::Lists => self.group.lists,
-            Wrap::Models => self.group.models,
+            Wrap::Law => self.held.group.lists,
+            Wrap::Lists => self.modes.0,
+            Wrap::Models => self.modes.1,
         };
         if mode == Mode::Enforce || !ruling.action.stops() {
-            return self.verdict(ruling.action, None, Some(ruling.reason), ruling.rule);
+            let mut verdict = self.verdict(ruling.action, None, Some(ruling.reason), ruling.rule);
+            verdict.own = ruling.own;
+            return verdict;
         }
         self.say(Step::Mode, format!("log mode: allowed, would be {}", ruling.action.as_str()));
         self.verdict(Action::Allow, Some(ruling.action), Some(ruling.reason), ruling.rule)
@@ -542,8 +592,8 @@ impl Case {
         rule: Option<String>,
     ) -> Verdict {
         let ttl_s = match action {
-            Action::Honeypot => self.group.honeypot_ttl_s,
-            _ => self.group.block_ttl_s,
+            Action::Honeypot => self.held.group.honeypot_ttl_s,
+            _ => self.held.group.block_ttl_s,
         };
         Verdict {
             action,
@@ -552,10 +602,11 @@ impl Case {
             rule,
             score: self.score,
             model: self.model.clone(),
-            group: self.group.name.clone(),
+            group: self.held.group.name.clone(),
             snapshot: self.snapshot.clone(),
             ttl_s,
             trace: std::mem::take(&mut self.trace),
+            own: Own::default(),
         }
     }
 
@@ -581,15 +632,10 @@ fn mode_word(mode: Mode) -> &'static str {
     }
 }
 
-/// The first (longest) match of a role, with its list's name.
-fn first<'m, 's>(snapshot: &'s Snapshot, matches: &'m [Match], role: Role) -> Option<(&'m Match, &'s str)> {
-    matches.iter().find_map(|found| {
-        let list = snapshot.lists().get(usize::from(found.list))?;
-        (list.role == role).then_some((found, list.name.as_str()))
-    })
-}
-
-fn listed_as(list: &str, found: &Match) -> String {
-    let scope = if found.exact { "exact" } else { "suffix" };
-    format!("listed by {list} as {} ({scope})", found.suffix)
+fn reason_of(chosen: &Candidate<'_>) -> Reason {
+    match chosen.does {
+        _ if chosen.list.own => Reason::Rule,
+        Does::Allow => Reason::Allowlist,
+        _ => Reason::List,
+    }
 }

@@ -5,30 +5,36 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::lists::LocalData;
 use crate::message::{Answer, Data};
 use crate::name::Name;
+use crate::policy::groups::Held;
 use crate::policy::{Group, Mode, Policy};
-use crate::snapshot::{Decision, Match, Role, Snapshot};
+use crate::snapshot::{Decision, Role, Snapshot};
+use crate::verdict::precedence::{Candidates, Question};
 use crate::verdict::special::{Special, special};
-use crate::verdict::{Action, Reason, Step, TraceLine, Verdict};
+use crate::verdict::{Action, Own, Reason, Step, TraceLine, Verdict};
 
 /// Inspects the answer to a question that was allowed by `verdict`. Returns the verdict that replaces it, or
-/// `None` if the answer may pass as it is.
+/// `None` if the answer may pass as it is. `now_ms` is the wall clock, milliseconds since 1970.
 pub fn inspect(
-    name: &Name,
+    asked: &Question<'_>,
     verdict: &Verdict,
     answer: &Answer,
-    group: &Group,
+    held: &Held,
     policy: &Policy,
     snapshot: Option<&Snapshot>,
+    now_ms: u64,
 ) -> Option<Verdict> {
+    let group = &held.group;
     if group.lists == Mode::Off || policy.skip_steps.contains(&Step::Response) {
         return None;
     }
-    let local =
-        matches!(special(name, false, &policy.local_zones), Some(Special::Unscored { inside: true, .. }));
-    let allowed_by_person =
-        matches!(verdict.reason(), Some(Reason::Vetted | Reason::Unblock | Reason::Allowlist));
+    let special = special(asked.name, false, &policy.local_zones);
+    let local = matches!(special, Some(Special::Unscored { inside: true, .. }));
+    let allowed =
+        matches!(verdict.reason(), Some(Reason::Vetted | Reason::Unblock | Reason::Allowlist | Reason::Rule));
+    let context = Context { asked, held, policy, snapshot, allowed };
     let found = answer.records.iter().find_map(|record| {
         let (targets, addresses): (Option<&Name>, &[IpAddr]) = match &record.data {
             Data::Address(address) => (None, std::slice::from_ref(address)),
@@ -36,14 +42,16 @@ pub fn inspect(
             Data::Svcb { target, hints, .. } => (Some(target), hints),
             Data::Other => (None, &[]),
         };
-        let target = targets.filter(|target| !target.is_root() && *target != name);
+        let target = targets.filter(|target| !target.is_root() && *target != asked.name);
         target
-            .and_then(|target| against_target(target, group, snapshot?, allowed_by_person))
-            .or_else(|| against_address(addresses, group, local))
+            .and_then(|target| context.against_target(target))
+            .or_else(|| addresses.iter().find_map(|address| context.against_address(*address)))
+            .or_else(|| against_rebinding(addresses, group, local))
     });
-    let Found { action, rule, said, by_law } = found?;
+    let Found { action, rule, said, by_law, own } = found?;
     let mut changed = verdict.clone();
     changed.rule = Some(rule);
+    changed.own = own;
     changed.reasons = vec![Reason::Response];
     changed.reasons.extend(by_law.then_some(Reason::Mandatory));
     changed.ttl_s = if action == Action::Honeypot { group.honeypot_ttl_s } else { group.block_ttl_s };
@@ -51,7 +59,8 @@ pub fn inspect(
         line.decided = false;
     }
     changed.trace.push(TraceLine { step: Step::Response, said, decided: true, score: None });
-    if group.lists == Mode::Log {
+    let paused = !by_law && policy.is_paused(&group.name, now_ms) == Some(true);
+    if group.lists == Mode::Log || paused {
         changed.would = Some(action);
         let said = format!("log mode: allowed, would be {}", action.as_str());
         changed.trace.push(TraceLine { step: Step::Mode, said, decided: false, score: None });
@@ -68,50 +77,79 @@ struct Found {
     said: String,
     /// A mandatory list says so.
     by_law: bool,
+    own: Own,
 }
 
-/// The steps of lists and people for a name that the answer leads to, in the order of the cascade.
-fn against_target(target: &Name, group: &Group, snapshot: &Snapshot, allowed: bool) -> Option<Found> {
-    let matches = snapshot.lookup(target);
-    let first = |role: Role| {
-        matches.iter().find_map(|found| {
-            let list = snapshot.lists().get(usize::from(found.list))?;
-            (list.role == role).then_some((found, list.name.as_str()))
-        })
-    };
-    let listed = |(found, list): (&Match, &str), by_law| Found {
-        action: group.block_action,
-        rule: list.to_owned(),
-        said: format!("leads to {target}, listed by {list} as {}", found.suffix),
-        by_law,
-    };
-    if let Some(found) = first(Role::Mandatory) {
-        return Some(listed(found, true));
-    }
-    if allowed {
-        return None;
-    }
-    if let Some(vetted) = snapshot.vetted(target) {
-        let action = match vetted.decision {
-            Decision::Benign => return None,
-            Decision::Malicious => group.block_action,
-            Decision::Honeypot => Action::Honeypot,
-        };
-        let said = format!("leads to {target}, vetted by {}", vetted.author);
-        return Some(Found { action, rule: format!("vetted:{}", vetted.name), said, by_law: false });
-    }
-    let block = first(Role::Block)?;
-    let spared = first(Role::Allow).is_some_and(|(allow, _)| allow.suffix.len() >= block.0.suffix.len());
-    (!spared).then(|| listed(block, false))
+/// What an answer is held against.
+struct Context<'a> {
+    asked: &'a Question<'a>,
+    held: &'a Held,
+    policy: &'a Policy,
+    snapshot: Option<&'a Snapshot>,
+    /// The name asked was allowed by a person or a list: that holds for where it leads, but for the law.
+    allowed: bool,
 }
 
-fn against_address(addresses: &[IpAddr], group: &Group, local: bool) -> Option<Found> {
+impl<'a> Context<'a> {
+    /// The steps of lists and people for a name that the answer leads to, in the order of the cascade.
+    fn against_target(&self, target: &Name) -> Option<Found> {
+        let snapshot = self.snapshot?;
+        let question = Question { name: target, ..*self.asked };
+        let candidates = Candidates::of(snapshot.lookup(target), snapshot, self.held, self.policy, &question);
+        let leads = |said: String| format!("leads to {target}, {said}");
+        if let Some(found) = chosen(&candidates, Role::Mandatory, leads) {
+            return Some(found);
+        }
+        if self.allowed {
+            return None;
+        }
+        if let Some(vetted) = snapshot.vetted(target) {
+            let action = match vetted.decision {
+                Decision::Benign => return None,
+                Decision::Malicious => self.held.group.block_action,
+                Decision::Honeypot => Action::Honeypot,
+            };
+            let said = leads(format!("vetted by {}", vetted.author));
+            let rule = format!("vetted:{}", vetted.name);
+            return Some(Found { action, rule, said, by_law: false, own: Own::default() });
+        }
+        chosen(&candidates, Role::Block, leads)
+    }
+
+    /// Rules on answered addresses.
+    fn against_address(&self, address: IpAddr) -> Option<Found> {
+        let snapshot = self.snapshot?;
+        let matches = snapshot.lookup_address(address);
+        let candidates = Candidates::of(matches, snapshot, self.held, self.policy, self.asked);
+        let leads = |said: String| format!("answered with {address}, {said}");
+        let law = chosen(&candidates, Role::Mandatory, leads);
+        law.or_else(|| if self.allowed { None } else { chosen(&candidates, Role::Block, leads) })
+    }
+}
+
+/// The rule that decides, unless it allows. For blocklists those that allow are asked too.
+fn chosen(candidates: &Candidates<'_>, role: Role, leads: impl Fn(String) -> String) -> Option<Found> {
+    let law = role == Role::Mandatory;
+    let found = candidates.choose(Mode::Enforce, |of| if law { of == role } else { of.is_chosen() })?;
+    let (mut action, mut own) = candidates.outcome(found);
+    if let Own::Records(records) = &own
+        && records.iter().any(|record| matches!(record, LocalData::Cname(_)))
+    {
+        // Whom an alias leads to can be asked for in the place of a question, not of an answer.
+        (action, own) = (Action::Nxdomain, Own::default());
+    }
+    let (rule, said) = (found.list.name.clone(), leads(found.said()));
+    action.stops().then(|| Found { action, rule, said, by_law: law, own })
+}
+
+fn against_rebinding(addresses: &[IpAddr], group: &Group, local: bool) -> Option<Found> {
     if local || !group.rebinding {
         return None;
     }
     let inside = addresses.iter().find(|address| is_inside(**address))?;
     let said = format!("a public name answered with the private address {inside}");
-    Some(Found { action: group.block_action, rule: "rebinding".to_owned(), said, by_law: false })
+    let rule = "rebinding".to_owned();
+    Some(Found { action: group.block_action, rule, said, by_law: false, own: Own::default() })
 }
 
 /// Whether an address belongs to a private network, this machine, this link or nobody.

@@ -6,9 +6,12 @@
 pub mod cache;
 pub mod cascade;
 pub mod inspect;
+pub mod precedence;
 pub mod special;
 
 use serde::{Deserialize, Serialize};
+
+use crate::lists::LocalData;
 
 /// What is answered. In log mode the action is `allow` and [`Verdict::would`] says what it would have been.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -218,6 +221,21 @@ pub struct Verdict {
     pub ttl_s: u32,
     /// Every step that ran.
     pub trace: Vec<TraceLine>,
+    /// What [`Action::Custom`] answers. It goes no further than the filter that decided.
+    #[serde(skip)]
+    pub own: Own,
+}
+
+/// What an answer of the policy's own holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Own {
+    /// The loopback addresses.
+    #[default]
+    Loopback,
+    /// These records, and NODATA for every other type.
+    Records(Vec<LocalData>),
+    /// Nothing but TC=1: ask again over TCP.
+    Truncated,
 }
 
 impl Verdict {

@@ -139,6 +139,7 @@ fn event(seq: u64, name: &str, reason: Reason) -> Event {
         group: "default".into(),
         snapshot: "0011223344556677".into(),
         ttl_s: 0,
+        own: Default::default(),
         trace: vec![TraceLine {
             step: Step::Lists,
             said: format!("{name} <b>&amp;"),

@@ -280,6 +280,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dnsvet_core::policy::groups::Groups;
     use dnsvet_core::policy::{Mode, Schedule};
 
     #[test]
@@ -304,7 +305,8 @@ mod tests {
         let mut config = Config { groups: vec![kids], ..Config::default() };
         config.mode.models = Mode::Enforce;
         let policy = policy(&config);
-        let of = |client: &str| policy.group_of(client.parse().unwrap());
+        let groups = Groups::new(&policy, &[]);
+        let of = |client: &str| &groups.of(client.parse().unwrap()).group;
         assert_eq!(of("10.1.0.1").name, "default");
         assert_eq!((of("192.0.2.1").name.as_str(), of("192.0.2.1").models), ("everybody", Mode::Enforce));
     }

@@ -35,6 +35,7 @@ fn event(seq: u64, name: &str, client: &str, action: Action, reason: Reason) -> 
         group: "default".into(),
         snapshot: "0011223344556677".into(),
         ttl_s: 60,
+        own: Default::default(),
         trace: vec![
             line(Step::Group, format!("client {client} is in group default"), None),
             line(Step::Lists, format!("{name} listed by kadhosts, line {seq}"), None),

@@ -259,6 +259,15 @@ impl Vm {
         Some((context.request.headers.to_strings(), &context.request.body))
     }
 
+    /// The request's body as the guest left it, after [`Outcome::Continue`].
+    pub fn request_body(&self, name: ContextId) -> Option<&[u8]> {
+        let contexts = &self.store.data().contexts;
+        contexts
+            .get(name.id)
+            .filter(|_| contexts.is_live(name))
+            .map(|context| context.request.body.as_slice())
+    }
+
     /// Ends a request, in whatever state it is: the guest logs and forgets it. The id is over.
     pub fn done(&mut self, name: ContextId) -> Result<(), Trap> {
         self.check()?;

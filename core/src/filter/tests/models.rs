@@ -2,6 +2,7 @@
 //! holds them back.
 
 use super::*;
+use crate::lists::Scope;
 use crate::model::Brands;
 use crate::schema::ScoreReply;
 
@@ -44,7 +45,7 @@ fn with_model(popular: &str, policy: Policy) -> Filter {
     let mut builder = builder();
     for list in ["first", "second"] {
         let list = builder.list(list, Role::Popular, "MIT");
-        builder.add(list, &name(popular), false);
+        builder.add(list, &name(popular), Scope::Suffix);
     }
     builder.small_model(SMALL).brands(Brands::from_popular(["paypal.com"]).encode());
     filter(&mut builder, policy)

@@ -4,6 +4,7 @@ use ed25519_dalek::SigningKey;
 
 use super::super::{Builder, Decision, Role, Unsatisfiable, Vetted, etag_matches, serve_range};
 use super::*;
+use crate::lists::Scope;
 use crate::name::Name;
 
 /// A server of `GET /v1/snapshot` with a log of what it sent.
@@ -75,10 +76,10 @@ fn file(serial: u64, names: u32, extra: &[&str], vetted: &[&str]) -> Vec<u8> {
     let mut builder = Builder::new(serial, [2; 16]);
     builder.list("block", Role::Block, "CC0-1.0");
     for number in 0..names {
-        builder.add(0, &Name::parse(&format!("n{number}.example")).unwrap(), false);
+        builder.add(0, &Name::parse(&format!("n{number}.example")).unwrap(), Scope::Suffix);
     }
     for text in extra {
-        builder.add(0, &Name::parse(text).unwrap(), false);
+        builder.add(0, &Name::parse(text).unwrap(), Scope::Suffix);
     }
     for name in vetted {
         let (name, author) = ((*name).to_owned(), "ann".to_owned());
