@@ -6,6 +6,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::policy::identity::is_path_id;
+
 /// The media type of a DNS message (RFC 8484 section 6).
 pub const MEDIA_TYPE: &str = "application/dns-message";
 /// The longest DNS message, bytes.
@@ -64,17 +66,49 @@ pub fn get_path(doh_path: &str, wire: &[u8]) -> String {
     format!("{doh_path}?dns={}", URL_SAFE_NO_PAD.encode(wire))
 }
 
-/// Reads the head of a request. `doh_path` is the one path that is served.
+/// What the head of a request says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// How the question comes.
+    pub form: Form,
+    /// The client's id, where the path ends in one. The path must be replaced before it is passed on.
+    pub path_id: Option<String>,
+}
+
+/// Reads the head of a request. `doh_path` is the one path that is served, and behind it `/ID` for clients that
+/// have one.
 pub fn read_head(
     method: &str,
     path_and_query: &str,
     content_type: Option<&str>,
     doh_path: &str,
-) -> Result<Form, Refusal> {
+) -> Result<Head, Refusal> {
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-    if path != doh_path {
-        return Err(Refusal::NotFound);
+    let path_id = path_id(path, doh_path)?;
+    let form = read_form(method, query, content_type, doh_path, path_id.is_some())?;
+    Ok(Head { form, path_id: path_id.map(str::to_owned) })
+}
+
+/// The client's id at the end of a path, if there is one.
+///
+/// # Errors
+/// If it is another path than `doh_path`, or what follows can't be an id.
+pub fn path_id<'a>(path: &'a str, doh_path: &str) -> Result<Option<&'a str>, Refusal> {
+    let rest = path.strip_prefix(doh_path).ok_or(Refusal::NotFound)?;
+    match rest.strip_prefix('/') {
+        None if rest.is_empty() => Ok(None),
+        Some(id) if is_path_id(id) => Ok(Some(id)),
+        _ => Err(Refusal::NotFound),
     }
+}
+
+fn read_form(
+    method: &str,
+    query: &str,
+    content_type: Option<&str>,
+    doh_path: &str,
+    has_id: bool,
+) -> Result<Form, Refusal> {
     match method {
         "GET" => {
             let value =
@@ -83,8 +117,8 @@ pub fn read_head(
                 return Err(Refusal::TooLong);
             }
             let wire = URL_SAFE_NO_PAD.decode(value.trim_end_matches('=')).map_err(|_| Refusal::Parameter)?;
-            let alone = query.strip_prefix("dns=") == Some(value);
-            Ok(Form::Get { wire, path: (!alone).then(|| format!("{path}?dns={value}")) })
+            let alone = query.strip_prefix("dns=") == Some(value) && !has_id;
+            Ok(Form::Get { wire, path: (!alone).then(|| format!("{doh_path}?dns={value}")) })
         }
         "POST" => {
             if is_message(content_type) {
@@ -108,7 +142,23 @@ mod tests {
     use super::*;
 
     fn head(method: &str, path: &str, kind: Option<&str>) -> Result<Form, Refusal> {
-        read_head(method, path, kind, "/dns-query")
+        read_head(method, path, kind, "/dns-query").map(|head| head.form)
+    }
+
+    #[test]
+    fn an_id_at_the_end_of_the_path_is_read_and_goes_no_further() {
+        let id = "0123456789abcdefghij_-";
+        let head = read_head("GET", &format!("/dns-query/{id}?dns=AAEC"), None, "/dns-query").unwrap();
+        assert_eq!(head.path_id.as_deref(), Some(id));
+        assert_eq!(head.form, Form::Get { wire: vec![0, 1, 2], path: Some("/dns-query?dns=AAEC".into()) });
+        for path in
+            ["/dns-query/short", "/dns-query/0123456789abcdefghij_-/x", "/dns-query0123456789abcdefghij_-"]
+        {
+            assert_eq!(
+                read_head("GET", &format!("{path}?dns=AAEC"), None, "/dns-query"),
+                Err(Refusal::NotFound)
+            );
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dnsvet_core::policy::identity::Identity;
 use tokio::sync::oneshot;
 
 use crate::callout::{Caller, CalloutReply};
@@ -200,15 +201,26 @@ impl Guest {
         self: &Rc<Self>,
         message: &[u8],
         source: std::net::SocketAddr,
+        identity: &Identity,
         properties: &Properties,
     ) -> Asked {
         let mut length = [0u8; 20];
-        let headers = request_headers(message.len(), &mut length);
+        let path = identity.path_id.as_ref().map(|id| format!("{PATH}/{id}"));
+        let token = identity.token.as_ref().map(|token| format!("Bearer {token}"));
+        let common = request_headers(path.as_deref().unwrap_or(PATH), message.len(), &mut length);
+        let with_token: Vec<(&str, &str)>;
+        let headers: &[(&str, &str)] = match &token {
+            None => &common,
+            Some(token) => {
+                with_token = common.into_iter().chain([("authorization", token.as_str())]).collect();
+                &with_token
+            }
+        };
         let stream = StreamInfo { source, properties: properties.clone() };
         let mut state = self.state.borrow_mut();
         self.revive(&mut state);
         let Some(vm) = state.vm.as_mut() else { return Asked::Now(Decided::Failed) };
-        match vm.request(&headers, message, stream) {
+        match vm.request(headers, message, stream) {
             Err(trap) => {
                 self.trapped(&mut state, &trap);
                 Asked::Now(Decided::Failed)
@@ -387,11 +399,18 @@ fn settle(outcome: Outcome, ticket: Ticket) -> Decided {
     }
 }
 
+/// The path under which the plugin takes questions.
+const PATH: &str = "/dns-query";
+
 /// Every question is one and the same HTTP request to the plugin, whatever door it came in by.
-fn request_headers(body_bytes: usize, buffer: &mut [u8; 20]) -> [(&'static str, &str); 6] {
+fn request_headers<'a>(
+    path: &'a str,
+    body_bytes: usize,
+    buffer: &'a mut [u8; 20],
+) -> [(&'static str, &'a str); 6] {
     [
         (":method", "POST"),
-        (":path", "/dns-query"),
+        (":path", path),
         (":scheme", "https"),
         (":authority", "dnsvet"),
         ("content-type", "application/dns-message"),

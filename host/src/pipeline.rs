@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use dnsvet_core::message::{Malformed, Query, decode_query, rcode};
 use dnsvet_core::policy::FailureMode;
+use dnsvet_core::policy::identity::Identity;
 use dnsvet_core::response::error_answer;
 
 use crate::guest::{Asked, Decided, Guest, Inspected, Inspection, Ticket};
@@ -132,8 +133,19 @@ impl Pipeline {
         &self.metrics
     }
 
-    /// Takes a message of a client; `source` in canonical form.
+    /// Takes a message of a client that says nothing of itself; `source` in canonical form.
     pub fn ask(self: &Rc<Self>, wire: &[u8], source: SocketAddr, door: Door) -> Progress {
+        self.ask_as(wire, source, &Identity::default(), door)
+    }
+
+    /// Takes a message of a client that says who it is; `source` in canonical form.
+    pub fn ask_as(
+        self: &Rc<Self>,
+        wire: &[u8],
+        source: SocketAddr,
+        identity: &Identity,
+        door: Door,
+    ) -> Progress {
         self.metrics.queries[door as usize].add(1);
         if !self.access.allows(source.ip()) {
             self.metrics.refused_clients.add(1);
@@ -144,7 +156,7 @@ impl Pipeline {
         let Some(vetting) = self.vetting.as_ref().filter(|_| door != Door::Forward) else {
             return self.forward(wire, door, None);
         };
-        match vetting.guest.request(wire, source, &vetting.properties[door as usize]) {
+        match vetting.guest.request(wire, source, identity, &vetting.properties[door as usize]) {
             Asked::Now(decided) => self.decided(decided, wire, door),
             Asked::Waits(waiting) => {
                 let (this, wire) = (Rc::clone(self), wire.to_vec());

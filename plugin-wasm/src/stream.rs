@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
-use dnsvet_core::doh::{self, Form, MAX_MESSAGE_BYTES, MEDIA_TYPE, Refusal};
+use dnsvet_core::doh::{self, Form, Head, MAX_MESSAGE_BYTES, MEDIA_TYPE, Refusal};
 use dnsvet_core::filter::{Answered, Asked, Outcome, Ticket};
+use dnsvet_core::policy::identity::{Identity, bearer};
 use dnsvet_core::schema::PluginConfig;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
@@ -34,6 +35,8 @@ pub struct Stream {
     hold_headers: bool,
     /// Who asks. Read with the headers: once they are passed on, they are out of reach.
     client: IpAddr,
+    /// Who the client says that it is; read with the headers too.
+    identity: Identity,
     /// The answer is a DNS message, so its body is inspected.
     inspects: bool,
     /// Bytes of the question's body; `None` where it is in the path.
@@ -46,7 +49,17 @@ impl Stream {
         let hold_headers =
             shared.borrow().as_ref().is_none_or(|instance| instance.filter.config().hold_headers);
         let client = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        Self { id, shared, stage: Stage::Reading, hold_headers, client, inspects: false, body_bytes: None }
+        let identity = Identity::default();
+        Self {
+            id,
+            shared,
+            stage: Stage::Reading,
+            hold_headers,
+            client,
+            identity,
+            inspects: false,
+            body_bytes: None,
+        }
     }
 
     fn ask(&mut self, wire: &[u8]) -> Action {
@@ -55,7 +68,8 @@ impl Stream {
         let outcome = match self.shared.borrow_mut().as_mut() {
             Some(Instance { filter, runtime }) => {
                 let door = door.unwrap_or_else(|| filter.config().door.clone());
-                filter.ask(runtime, Ticket(self.id), Asked { wire, client: self.client, door: &door })
+                let (client, identity) = (self.client, &self.identity);
+                filter.ask(runtime, Ticket(self.id), Asked { wire, client, identity, door: &door })
             }
             None => Outcome::Bad(None),
         };
@@ -155,8 +169,23 @@ impl HttpContext for Stream {
         let Some(Instance { filter, .. }) = shared.as_ref() else { return self.refuse(Refusal::NotFound) };
         let head = doh::read_head(&method, &path, kind.as_deref(), &filter.config().path);
         self.client = client_address(filter.config());
+        self.identity.sans = if filter.asks_for_certificates() { certificate_names() } else { Vec::new() };
+        let doh_path = filter.config().path.clone();
         drop(shared);
-        match head {
+        self.identity.token =
+            header(MapType::HttpRequestHeaders, "authorization").and_then(|value| bearer(&value));
+        if self.identity.token.is_some() {
+            // A secret between the client and this filter.
+            self.set_http_request_header("authorization", None);
+        }
+        let form = head.map(|Head { form, path_id }| {
+            if path_id.is_some() && form == Form::Post {
+                self.set_http_request_header(":path", Some(&doh_path));
+            }
+            self.identity.path_id = path_id;
+            form
+        });
+        match form {
             Ok(Form::Get { wire, path }) => {
                 if let Some(path) = path {
                     self.set_http_request_header(":path", Some(&path));
@@ -316,6 +345,13 @@ fn cache_control(answered: &Answered) -> String {
 fn header(map: MapType, name: &str) -> Option<String> {
     let value = hostcalls::get_map_value_bytes(map, name).ok().flatten()?;
     Some(String::from_utf8_lossy(&value).into_owned())
+}
+
+/// The names in the client's certificate that the proxy tells of.
+fn certificate_names() -> Vec<String> {
+    let kinds = ["dns_san_peer_certificate", "uri_san_peer_certificate"];
+    let names = kinds.iter().filter_map(|kind| property(&["connection", kind]));
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 fn property(path: &[&str]) -> Option<String> {

@@ -35,12 +35,13 @@ use crate::name::Name;
 use crate::policy::Policy;
 use crate::policy::budget::Budgets;
 use crate::policy::groups::{Groups, Held};
+use crate::policy::identity::Identity;
 use crate::response::{Synthesis, failure, synthesize};
 use crate::rewrite;
 use crate::schema::{PluginConfig, ScoreReply, ScoreRequest, ScoreResult};
 use crate::snapshot::{Feed, FeedConfig, FeedStep, Snapshot, SnapshotError};
 use crate::verdict::cache::{Generations, lasts};
-use crate::verdict::cascade::{Case, Next, SCORE_TTL_MS, Scored, World};
+use crate::verdict::cascade::{Case, Client, Next, SCORE_TTL_MS, Scored, World};
 use crate::verdict::inspect::inspect;
 use crate::verdict::precedence::Question;
 use crate::verdict::{Action, Own, Reason, Verdict};
@@ -132,6 +133,7 @@ pub struct Filter {
 struct Stream {
     query: Query,
     client: IpAddr,
+    identity: Identity,
     door: String,
     time_us: u64,
     took_us: u64,
@@ -154,6 +156,8 @@ pub struct Asked<'a> {
     pub wire: &'a [u8],
     /// The client's address.
     pub client: IpAddr,
+    /// Who it says that it is.
+    pub identity: &'a Identity,
     /// The door it came through: `udp`, `tcp`, `doh`, `envoy`.
     pub door: &'a str,
 }
@@ -220,6 +224,11 @@ impl Filter {
         &self.config
     }
 
+    /// Whether clients are told apart by their certificates, so that the runner must look at those.
+    pub fn asks_for_certificates(&self) -> bool {
+        self.groups.has_sans()
+    }
+
     /// The snapshot in force.
     pub fn snapshot(&self) -> Option<&Snapshot> {
         self.snapshot.as_ref()
@@ -277,6 +286,7 @@ impl Filter {
         let stream = |state| Stream {
             query,
             client: asked.client,
+            identity: asked.identity.clone(),
             door: asked.door.to_owned(),
             time_us,
             took_us: 0,
@@ -284,9 +294,10 @@ impl Filter {
             state,
         };
         let now_ms = time_us / 1_000;
-        let held = self.groups.of(asked.client).clone();
+        let held = self.groups.of(asked.client, asked.identity).clone();
         let key = cache_key(&held, &name);
-        let own_verdict = self.snapshot.as_ref().is_some_and(|s| s.is_client_listed(asked.client));
+        let own_verdict = self.snapshot.as_ref().is_some_and(|s| s.is_client_listed(asked.client))
+            || held.stops_type(qtype).is_some();
         if !own_verdict
             && let Some((verdict, until_ms)) = self.verdicts.get(&key)
             && lasts(*until_ms, now_ms, VERDICT_TTL_MS)
@@ -300,7 +311,8 @@ impl Filter {
             return self.settle(host, ticket, stream, verdict);
         }
         let (case, next) = self.world(now_ms, |world| {
-            let mut case = Case::new(name, qtype, asked.client, asked.door == "udp", world);
+            let client = Client { address: asked.client, identity: asked.identity };
+            let mut case = Case::new(name, qtype, &client, asked.door == "udp", world);
             let next = case.run(world);
             (case, next)
         });
@@ -361,9 +373,10 @@ impl Filter {
                 qtype: stream.query.question.qtype,
                 client: stream.client,
                 udp: stream.door == "udp",
+                now_ms,
             };
-            let held = self.groups.of(stream.client);
-            inspect(&asked, verdict, &answer, held, &self.policy, self.snapshot.as_ref(), now_ms)
+            let held = self.groups.of(stream.client, &stream.identity);
+            inspect(&asked, verdict, &answer, held, &self.policy, self.snapshot.as_ref())
         });
         let changed = match changed {
             Some(changed) if changed.action.stops() && !is_alias(&changed) => changed,
@@ -481,7 +494,7 @@ impl Filter {
     }
 
     fn answer(&mut self, host: &mut dyn Host, stream: &Stream, verdict: Verdict) -> Outcome {
-        let group = &self.groups.of(stream.client).group;
+        let group = &self.groups.of(stream.client, &stream.identity).group;
         let (udp, encrypted) = (stream.door == "udp", !matches!(stream.door.as_str(), "udp" | "tcp"));
         let wire = synthesize(&match verdict.action {
             Action::Custom if verdict.own == Own::Loopback => {
@@ -577,7 +590,7 @@ impl Filter {
         }
         let now_ms = host.now_ms();
         let verdict = self.world(now_ms, |world| case.scored(world, scored));
-        let key = cache_key(self.groups.of(stream.client), case.name());
+        let key = cache_key(self.groups.of(stream.client, &stream.identity), case.name());
         self.remember(host, &case, key, &verdict, now_ms);
         self.settle(host, ticket, stream, verdict)
     }

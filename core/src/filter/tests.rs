@@ -67,7 +67,11 @@ fn filter(builder: &mut Builder, policy: Policy) -> Filter {
 /// Asks, passes on and ends; returns what was recorded.
 fn verdict(filter: &mut Filter, host: &mut Scripted, text: &str) -> Verdict {
     let wire = question(text, rtype::A);
-    filter.ask(host, Ticket(1), Asked { wire: &wire, client: CLIENT, door: "udp" });
+    filter.ask(
+        host,
+        Ticket(1),
+        Asked { wire: &wire, client: CLIENT, identity: &Identity::default(), door: "udp" },
+    );
     filter.end(host, Ticket(1));
     filter.spool.take().unwrap().verdict
 }
@@ -79,7 +83,8 @@ fn decided(verdict: &Verdict) -> (Action, Option<Reason>) {
 #[test]
 fn each_step_of_lists_and_people_changes_an_answer() {
     let unblock = Unblock { name: "unblocked.blocked.example".into(), until_ms: 1_000, ..Unblock::default() };
-    let schedule = Schedule { name: "games.example".into(), from_minute: 0, to_minute: 60 };
+    let schedule =
+        Schedule { name: "games.example".into(), from_minute: 0, to_minute: 60, ..Schedule::default() };
     for (step, text, action, reason) in [
         (Step::Special, "x.onion", Action::Nxdomain, Reason::Special),
         (Step::Mandatory, "mandatory.example", Action::Nxdomain, Reason::Mandatory),
@@ -181,7 +186,11 @@ fn on_the_way_back(filter: &mut Filter, text: &str, rtype: u16, data: &[u8]) -> 
     let host = &mut Scripted::default();
     let wire = question(text, rtype::A);
     assert_eq!(
-        filter.ask(host, Ticket(9), Asked { wire: &wire, client: CLIENT, door: "udp" }),
+        filter.ask(
+            host,
+            Ticket(9),
+            Asked { wire: &wire, client: CLIENT, identity: &Identity::default(), door: "udp" }
+        ),
         Outcome::Pass
     );
     let changed = filter.answered(host, Ticket(9), &answer(text, rtype, data));
@@ -221,7 +230,11 @@ fn every_question_is_recorded_once_and_every_answer_given_once() {
     let host = &mut Scripted::default();
     let ask = |filter: &mut Filter, host: &mut Scripted, ticket: u32, text: &str| {
         let wire = question(text, rtype::A);
-        filter.ask(host, Ticket(ticket), Asked { wire: &wire, client: CLIENT, door: "tcp" })
+        filter.ask(
+            host,
+            Ticket(ticket),
+            Asked { wire: &wire, client: CLIENT, identity: &Identity::default(), door: "tcp" },
+        )
     };
     assert!(matches!(ask(&mut filter, host, 1, "blocked.example"), Outcome::Answer(_)));
     assert!(filter.end(host, Ticket(1)).is_empty());
@@ -238,7 +251,9 @@ fn every_question_is_recorded_once_and_every_answer_given_once() {
 fn what_is_no_question_gets_what_its_door_can_say() {
     let mut filter = filter(&mut builder(), policy(|_| {}));
     let host = &mut Scripted::default();
-    let mut ask = |wire: &[u8], door: &str| filter.ask(host, Ticket(1), Asked { wire, client: CLIENT, door });
+    let mut ask = |wire: &[u8], door: &str| {
+        filter.ask(host, Ticket(1), Asked { wire, client: CLIENT, identity: &Identity::default(), door })
+    };
     let mut response = question("a.example", 1);
     response[2] |= 0x80;
     let mut notify = question("a.example", 1);
@@ -257,7 +272,11 @@ fn without_a_snapshot_the_configured_failure_mode_may_deny_and_says_so() {
     let mut filter = Filter::new(br#"{"failure_mode": "deny"}"#, "test/1/1".into()).unwrap();
     let wire = question("example.com", 1);
     let host = &mut Scripted::default();
-    let outcome = filter.ask(host, Ticket(1), Asked { wire: &wire, client: CLIENT, door: "udp" });
+    let outcome = filter.ask(
+        host,
+        Ticket(1),
+        Asked { wire: &wire, client: CLIENT, identity: &Identity::default(), door: "udp" },
+    );
     assert!(matches!(outcome, Outcome::Answer(a) if a.wire[3] & 15 == 5), "REFUSED");
 }
 
@@ -267,7 +286,11 @@ fn events_that_were_not_taken_are_offered_again_and_one_that_never_will_be_is_dr
     let host = &mut Scripted::default();
     for (ticket, text) in [(1, "a.example"), (2, "b.example"), (3, "c.example")] {
         let wire = question(text, rtype::A);
-        filter.ask(host, Ticket(ticket), Asked { wire: &wire, client: CLIENT, door: "udp" });
+        filter.ask(
+            host,
+            Ticket(ticket),
+            Asked { wire: &wire, client: CLIENT, identity: &Identity::default(), door: "udp" },
+        );
         filter.end(host, Ticket(ticket));
     }
     filter.tick(host);

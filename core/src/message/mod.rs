@@ -11,11 +11,13 @@
 
 mod answer;
 mod query;
+mod types;
 mod wire;
 
 pub(crate) use answer::for_each_answer;
 pub use answer::{Answer, Data, Record, decode_answer, min_ttl};
 pub use query::{Edns, Header, Malformed, Query, Question, decode_query};
+pub use types::{QueryType, UnknownType};
 pub use wire::DecodeError;
 pub(crate) use wire::{put_u16, put_u32};
 

@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::identity::{Identity, hash_of, hashed};
 use super::nets::Nets;
 use super::{Group, Policy};
+use crate::message::QueryType;
 use crate::snapshot::ListInfo;
+use crate::verdict::Action;
 
 /// A group with what was worked out for it.
 #[derive(Debug, Clone)]
@@ -17,13 +20,32 @@ pub struct Held {
     pub number: u32,
     /// One bit for each list that holds for it.
     lists: Vec<u64>,
+    /// Lists that hold in windows only, with the windows' places in the group.
+    timed: Vec<(u16, Vec<usize>)>,
 }
 
 impl Held {
-    /// Whether a list holds for the group.
+    /// Whether a list holds for the group, at some time.
     pub fn holds(&self, list: u16) -> bool {
         let word = self.lists.get(usize::from(list) / 64).copied().unwrap_or_default();
         word >> (list % 64) & 1 == 1
+    }
+
+    /// Whether a list that holds for the group in windows only does so at a time, milliseconds since 1970;
+    /// `None` for a list that always does.
+    pub fn holds_at(&self, list: u16, now_ms: u64) -> Option<bool> {
+        let (_, windows) = self.timed.iter().find(|(timed, _)| *timed == list)?;
+        let mut windows = windows.iter().filter_map(|at| self.group.schedules.get(*at));
+        Some(windows.any(|window| window.holds(now_ms)))
+    }
+
+    /// What the group does to a question's type, if it stops it.
+    pub fn stops_type(&self, qtype: u16) -> Option<Action> {
+        let has = |types: &[QueryType]| types.contains(&QueryType(qtype));
+        if has(&self.group.refused_types) {
+            return Some(Action::Refused);
+        }
+        has(&self.group.nodata_types).then_some(Action::Nodata)
     }
 }
 
@@ -32,6 +54,9 @@ impl Held {
 pub struct Groups {
     all: Vec<Arc<Held>>,
     nets: Nets,
+    /// By hashed id or token, and by certificate name.
+    secrets: HashMap<String, u32>,
+    sans: HashMap<String, u32>,
     everybody: Arc<Held>,
     nobodys: Arc<Held>,
 }
@@ -63,17 +88,37 @@ impl Groups {
             }
             let own = of_groups.get(group.name.as_str()).into_iter().flatten();
             own.for_each(|at| set(&mut bits, *at));
-            Arc::new(Held { group: group.clone(), number: number as u32, lists: bits })
+            let mut timed: Vec<(u16, Vec<usize>)> = Vec::new();
+            for (window, schedule) in group.schedules.iter().enumerate() {
+                for list in schedule.lists.iter().filter_map(|name| named.get(name.as_str())) {
+                    let list = *list as u16;
+                    match timed.iter_mut().find(|(known, _)| *known == list) {
+                        Some((_, windows)) => windows.push(window),
+                        None => timed.push((list, vec![window])),
+                    }
+                }
+            }
+            Arc::new(Held { group: group.clone(), number: number as u32, lists: bits, timed })
         };
         let all: Vec<Arc<Held>> =
             policy.groups.iter().enumerate().map(|(number, group)| hold(number, group)).collect();
         let mut nets = Nets::default();
+        let (mut secrets, mut sans) = (HashMap::new(), HashMap::new());
+        // The first group of those that name the same client.
+        for held in all.iter().rev() {
+            for secret in held.group.path_ids.iter().chain(&held.group.tokens) {
+                secrets.insert(hashed(secret), held.number);
+            }
+            for san in &held.group.sans {
+                sans.insert(san.to_ascii_lowercase(), held.number);
+            }
+        }
         for held in &all {
             held.group.clients.iter().for_each(|net| nets.add(*net, held.number));
         }
-        let everybody = all.iter().find(|held| held.group.clients.is_empty()).cloned();
+        let everybody = all.iter().find(|held| held.group.is_everybodys()).cloned();
         let nobodys = hold(policy.groups.len(), &Group::default());
-        Self { all, nets, everybody: everybody.unwrap_or_else(|| nobodys.clone()), nobodys }
+        Self { all, nets, secrets, sans, everybody: everybody.unwrap_or_else(|| nobodys.clone()), nobodys }
     }
 
     /// The default group, with every list that holds for all: where groups are left out.
@@ -81,11 +126,30 @@ impl Groups {
         self.nobodys.clone()
     }
 
-    /// The group of a client: the one with the longest prefix that holds it, the first of equals; else the one
-    /// without clients, which is everybody's; else the default group.
-    pub fn of(&self, client: IpAddr) -> &Arc<Held> {
-        let first = self.nets.holding(client).next();
-        first.and_then(|(_, number)| self.all.get(number as usize)).unwrap_or(&self.everybody)
+    /// The group of a client: by token, by path id, by certificate; else the one with the longest prefix that
+    /// holds its address, the first of equals; else the one without clients, which is everybody's; else the
+    /// default group.
+    pub fn of(&self, client: IpAddr, identity: &Identity) -> &Arc<Held> {
+        let by_name = if identity.is_empty() { None } else { self.of_identity(identity) };
+        let number = by_name.or_else(|| self.nets.holding(client).next().map(|(_, number)| number));
+        number.and_then(|number| self.all.get(number as usize)).unwrap_or(&self.everybody)
+    }
+
+    /// Whether a group names clients by their certificates.
+    pub fn has_sans(&self) -> bool {
+        !self.sans.is_empty()
+    }
+
+    fn of_identity(&self, identity: &Identity) -> Option<u32> {
+        let secret = |text: &Option<String>| self.secrets.get(&hash_of(text.as_deref()?)).copied();
+        let by_secret = if self.secrets.is_empty() {
+            None
+        } else {
+            secret(&identity.token).or_else(|| secret(&identity.path_id))
+        };
+        by_secret.or_else(|| {
+            identity.sans.iter().find_map(|san| self.sans.get(&san.to_ascii_lowercase()).copied())
+        })
     }
 }
 
@@ -129,7 +193,7 @@ mod tests {
         ];
         let groups = Groups::new(&Policy { groups, ..Policy::default() }, &lists);
         let of = |client: &str| {
-            let held = groups.of(client.parse().unwrap());
+            let held = groups.of(client.parse().unwrap(), &Identity::default());
             let names = (0..4).filter(|at| held.holds(*at)).map(|at| lists[usize::from(at)].name.as_str());
             (held.group.name.clone(), names.collect::<Vec<_>>())
         };
@@ -152,7 +216,7 @@ mod tests {
             [("10.1.1.1", "desk"), ("10.9.9.9", "lab"), ("192.0.2.1", "all"), ("::1", "default")]
         {
             let groups = Groups::new(&policy, &[]);
-            assert_eq!(groups.of(client.parse().unwrap()).group.name, name, "{client}");
+            assert_eq!(groups.of(client.parse().unwrap(), &Identity::default()).group.name, name, "{client}");
         }
     }
 
@@ -167,12 +231,37 @@ mod tests {
         let name_of = |groups: &[&Group], client: &str| {
             let groups = groups.iter().map(|group| (*group).clone()).collect();
             let groups = Groups::new(&Policy { groups, ..Policy::default() }, &[]);
-            groups.of(client.parse().unwrap()).group.name.clone()
+            groups.of(client.parse().unwrap(), &Identity::default()).group.name.clone()
         };
         assert_eq!(name_of(&[&kids, &rest], "10.1.0.9"), "kids");
         assert_eq!(name_of(&[&kids, &rest], "192.168.1.5"), "rest");
         assert_eq!(name_of(&[&rest, &kids], "10.1.0.9"), "kids");
         assert_eq!(name_of(&[&kids], "192.168.1.5"), "default");
         assert_eq!(name_of(&[], "192.168.1.5"), "default");
+    }
+
+    #[test]
+    fn who_a_client_says_it_is_goes_before_its_address() {
+        let phone = Group {
+            name: "phone".into(),
+            path_ids: vec!["phone-0123456789abcdefghij".into()],
+            tokens: vec![hashed("token-0123456789abcdefghij")],
+            ..Group::default()
+        };
+        let staff = Group { name: "staff".into(), sans: vec!["Laptop.Example".into()], ..Group::default() };
+        let groups = vec![phone, staff, group("lab", "10.2.0.0/16", &[])];
+        let groups = Groups::new(&Policy { groups, ..Policy::default() }, &[]);
+        let of = |path_id: &str, token: &str, san: &str| {
+            let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            let sans = some(san).into_iter().collect();
+            let identity = Identity { path_id: some(path_id), token: some(token), sans };
+            groups.of("10.2.0.1".parse().unwrap(), &identity).group.name.clone()
+        };
+        assert_eq!(of("", "", ""), "lab");
+        assert_eq!(of("phone-0123456789abcdefghij", "", ""), "phone");
+        assert_eq!(of("", "token-0123456789abcdefghij", "laptop.example"), "phone");
+        assert_eq!(of("phone-0123456789abcdefghik", "", "laptop.example"), "staff");
+        let hash = hashed("token-0123456789abcdefghij");
+        assert_eq!(of("", &hash, ""), "lab", "a hash is no token");
     }
 }

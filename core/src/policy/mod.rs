@@ -6,14 +6,20 @@
 
 pub mod bucket;
 pub mod budget;
+pub mod ddr;
 pub mod groups;
+pub mod identity;
 pub mod nets;
+pub mod schedule;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+pub use self::ddr::Designated;
+pub use self::schedule::Schedule;
+use crate::message::QueryType;
 use crate::verdict::{Action, Step};
 
 /// What a verdict may do.
@@ -27,6 +33,13 @@ pub enum Mode {
     /// It decides.
     #[default]
     Enforce,
+}
+
+impl Group {
+    /// Whether it is for whoever is in no other group.
+    pub fn is_everybodys(&self) -> bool {
+        self.clients.is_empty() && self.path_ids.is_empty() && self.sans.is_empty() && self.tokens.is_empty()
+    }
 }
 
 impl Mode {
@@ -65,6 +78,8 @@ pub struct Policy {
     pub pauses: Vec<Pause>,
     /// Clients that have a name.
     pub clients: Vec<NamedClient>,
+    /// Our own encrypted doors, as discovery (RFC 9462) is told of them; empty: NODATA.
+    pub designated: Vec<Designated>,
     /// Steps left out, to see what each is worth. Empty in production.
     pub skip_steps: Vec<Step>,
 }
@@ -79,6 +94,7 @@ impl Default for Policy {
             unblocks: Vec::new(),
             pauses: Vec::new(),
             clients: Vec::new(),
+            designated: Vec::new(),
             skip_steps: Vec::new(),
         }
     }
@@ -90,8 +106,15 @@ impl Default for Policy {
 pub struct Group {
     /// Its name in events.
     pub name: String,
-    /// Clients by address; empty: everybody.
+    /// Clients by address; a group without any of these four is everybody's.
     pub clients: Vec<IpNet>,
+    /// Clients by the last part of the DoH path, `/dns-query/ID`: at least 22 characters of base64url, or
+    /// `blake3:` and the hash that snapshots hold.
+    pub path_ids: Vec<String>,
+    /// Clients by a name in their TLS certificate (DNS or URI), where the proxy asked for one.
+    pub sans: Vec<String>,
+    /// Clients by bearer token over DoH: at least 22 characters, or `blake3:` and the hash that snapshots hold.
+    pub tokens: Vec<String>,
     /// Mode of lists, people's decisions, rules and what the upstream answers.
     pub lists: Mode,
     /// Mode of models, look-alikes and tunnels: what guesses.
@@ -118,8 +141,12 @@ pub struct Group {
     /// Distinct names under one registrable domain from one client in a minute that make a tunnel. More than
     /// 1,420 are not told apart: from 1,421 on there is no limit. Each worker counts what reaches it.
     pub tunnel_names_per_minute: u32,
-    /// Windows in which a name is blocked.
+    /// Windows in which a name is blocked, or a list holds.
     pub schedules: Vec<Schedule>,
+    /// Question types that are answered NODATA, by name or number: `["HTTPS", "SVCB"]`.
+    pub nodata_types: Vec<QueryType>,
+    /// Question types that are refused, by name or number: `["ANY"]`.
+    pub refused_types: Vec<QueryType>,
     /// Names of the lists that hold for it; empty: all but those that are for other groups only.
     pub use_lists: Vec<String>,
 }
@@ -129,6 +156,9 @@ impl Default for Group {
         Self {
             name: "default".into(),
             clients: Vec::new(),
+            path_ids: Vec::new(),
+            sans: Vec::new(),
+            tokens: Vec::new(),
             lists: Mode::Enforce,
             models: Mode::Log,
             failure_mode: FailureMode::Allow,
@@ -142,6 +172,8 @@ impl Default for Group {
             client_callouts_per_s: 50,
             tunnel_names_per_minute: 200,
             schedules: Vec::new(),
+            nodata_types: Vec::new(),
+            refused_types: Vec::new(),
             use_lists: Vec::new(),
         }
     }
@@ -178,28 +210,6 @@ pub struct Unblock {
     pub until_ms: u64,
 }
 
-/// A daily window in UTC in which a rule blocks a name and all below it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Schedule {
-    /// The name; all below it too.
-    pub name: String,
-    /// First minute of the day, 0 to 1439.
-    pub from_minute: u16,
-    /// First minute after the window; less than `from_minute` if it spans midnight.
-    pub to_minute: u16,
-}
-
-impl Schedule {
-    /// Whether the window holds `minute` of the day (UTC).
-    pub fn holds(&self, minute: u16) -> bool {
-        if self.from_minute <= self.to_minute {
-            (self.from_minute..self.to_minute).contains(&minute)
-        } else {
-            minute >= self.from_minute || minute < self.to_minute
-        }
-    }
-}
-
 impl Policy {
     /// The policy of a filter that has no snapshot: everybody in one group, whose failure mode decides.
     pub fn without_snapshot(failure_mode: FailureMode) -> Self {
@@ -221,17 +231,6 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_window_may_span_midnight() {
-        let schedule = |from_minute, to_minute| Schedule { name: "x.example".into(), from_minute, to_minute };
-        assert!(schedule(60, 120).holds(60) && !schedule(60, 120).holds(120));
-        assert!(
-            schedule(1_380, 60).holds(1_439)
-                && schedule(1_380, 60).holds(59)
-                && !schedule(1_380, 60).holds(60)
-        );
-    }
 
     #[test]
     fn a_key_of_a_newer_version_is_passed_over() {

@@ -15,10 +15,13 @@ use std::sync::Arc;
 
 use crate::model::{Brands, Model, look_alike};
 
+use crate::message::QueryType;
 use crate::model::tunnel::TunnelSketch;
 use crate::name::Name;
 use crate::policy::budget::Budgets;
+use crate::policy::ddr;
 use crate::policy::groups::{Groups, Held};
+use crate::policy::identity::Identity;
 use crate::policy::{FailureMode, Group, Mode, Policy, Unblock};
 use crate::schema::ScoreResult;
 use crate::snapshot::{Decision, Role, Snapshot};
@@ -145,6 +148,15 @@ pub enum Scored {
     Failed(&'static str),
 }
 
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'a> {
+    /// Its address.
+    pub address: IpAddr,
+    /// Who it says that it is.
+    pub identity: &'a Identity,
+}
+
 /// One question on its way through the cascade.
 #[derive(Debug, Clone)]
 pub struct Case {
@@ -173,9 +185,10 @@ type Flow = ControlFlow<Ruling>;
 
 impl Case {
     /// A new case: `name` asked with type `qtype` by `client`, over UDP or not.
-    pub fn new(name: Name, qtype: u16, client: IpAddr, udp: bool, world: &World<'_>) -> Self {
+    pub fn new(name: Name, qtype: u16, client: &Client<'_>, udp: bool, world: &World<'_>) -> Self {
+        let Client { address: client, identity } = *client;
         let held = match world.runs(Step::Group) {
-            true => world.groups.of(client).clone(),
+            true => world.groups.of(client, identity).clone(),
             false => world.groups.without_groups(),
         };
         let modes = (held.group.lists, held.group.models);
@@ -229,6 +242,14 @@ impl Case {
     /// Runs the cascade from its start.
     pub fn run(&mut self, world: &mut World<'_>) -> Next {
         let mut scored = true;
+        if world.runs(Step::Special) && self.name.as_str() == ddr::DISCOVERY_NAME {
+            let records = ddr::records(&world.policy.designated);
+            if !records.is_empty() {
+                self.say(Step::Special, "tells of this resolver's own encrypted doors (RFC 9462)".to_owned());
+                let ruling = Ruling::new(Action::Custom, Reason::Special, None, Wrap::None);
+                return Next::Settled(self.settle(Ruling { own: Own::Records(records), ..ruling }));
+            }
+        }
         if world.runs(Step::Special) {
             match special(&self.name, self.held.group.keep_clients_here, &world.policy.local_zones) {
                 Some(Special::Answered(action, why)) => {
@@ -248,6 +269,14 @@ impl Case {
         let said =
             format!("{} (lists {}, models {})", self.held.group.name, mode_word(lists), mode_word(models));
         self.say(Step::Group, said);
+        if let Some(action) = self.held.stops_type(self.qtype) {
+            // Verdicts are cached for every type.
+            self.passing = true;
+            let qtype = QueryType(self.qtype);
+            self.say(Step::Lists, format!("type {qtype} is stopped in this group"));
+            let rule = Some(format!("type:{qtype}"));
+            return Next::Settled(self.settle(Ruling::new(action, Reason::Rule, rule, Wrap::Lists)));
+        }
         let Some(snapshot) = world.snapshot else {
             self.passing = true;
             self.say(Step::Lists, "no snapshot in force".to_owned());
@@ -275,7 +304,13 @@ impl Case {
         }
         let mut matches = snapshot.lookup_client(self.client);
         matches.extend(snapshot.lookup(&self.name));
-        let question = Question { name: &self.name, qtype: self.qtype, client: self.client, udp: self.udp };
+        let question = Question {
+            name: &self.name,
+            qtype: self.qtype,
+            client: self.client,
+            udp: self.udp,
+            now_ms: world.now_ms,
+        };
         let found = Candidates::of(matches, snapshot, &self.held, world.policy, &question);
         self.passing |= found.narrowed;
         if world.runs(Step::Mandatory) {
@@ -369,10 +404,10 @@ impl Case {
     }
 
     fn schedule(&mut self, world: &World<'_>) -> Flow {
-        let minute = (world.now_ms / 60_000 % 1_440) as u16;
-        let held = self.held.group.schedules.iter().filter(|s| self.name.is_within(&s.name));
+        let named = self.held.group.schedules.iter().filter(|schedule| !schedule.name.is_empty());
+        let held = named.filter(|schedule| self.name.is_within(&schedule.name));
         let mut held = held.inspect(|_| self.passing = true);
-        let Some(schedule) = held.find(|schedule| schedule.holds(minute)).cloned() else {
+        let Some(schedule) = held.find(|schedule| schedule.holds(world.now_ms)).cloned() else {
             return ControlFlow::Continue(());
         };
         self.say(Step::Lists, format!("{} blocked by schedule", schedule.name));

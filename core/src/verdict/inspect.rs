@@ -16,7 +16,7 @@ use crate::verdict::special::{Special, special};
 use crate::verdict::{Action, Own, Reason, Step, TraceLine, Verdict};
 
 /// Inspects the answer to a question that was allowed by `verdict`. Returns the verdict that replaces it, or
-/// `None` if the answer may pass as it is. `now_ms` is the wall clock, milliseconds since 1970.
+/// `None` if the answer may pass as it is.
 pub fn inspect(
     asked: &Question<'_>,
     verdict: &Verdict,
@@ -24,7 +24,6 @@ pub fn inspect(
     held: &Held,
     policy: &Policy,
     snapshot: Option<&Snapshot>,
-    now_ms: u64,
 ) -> Option<Verdict> {
     let group = &held.group;
     if group.lists == Mode::Off || policy.skip_steps.contains(&Step::Response) {
@@ -59,7 +58,7 @@ pub fn inspect(
         line.decided = false;
     }
     changed.trace.push(TraceLine { step: Step::Response, said, decided: true, score: None });
-    let paused = !by_law && policy.is_paused(&group.name, now_ms) == Some(true);
+    let paused = !by_law && policy.is_paused(&group.name, asked.now_ms) == Some(true);
     if group.lists == Mode::Log || paused {
         changed.would = Some(action);
         let said = format!("log mode: allowed, would be {}", action.as_str());

@@ -38,6 +38,8 @@ pub struct Question<'a> {
     pub client: IpAddr,
     /// It came over UDP, where an answer can say "ask again over TCP".
     pub udp: bool,
+    /// Wall clock, milliseconds since 1970.
+    pub now_ms: u64,
 }
 
 /// A rule that holds for a question.
@@ -95,7 +97,7 @@ impl Candidate<'_> {
 pub struct Candidates<'s> {
     /// Those that hold.
     pub held: Vec<Candidate<'s>>,
-    /// Whether a condition on client, type or door had a part in which ones hold.
+    /// Whether a condition on client, type, door or time had a part in which ones hold.
     pub narrowed: bool,
 }
 
@@ -113,6 +115,12 @@ impl<'s> Candidates<'s> {
             let Some(list) = snapshot.lists().get(usize::from(found.list)) else { continue };
             if list.mode == Mode::Off || !held.holds(found.list) {
                 continue;
+            }
+            if let Some(holds) = held.holds_at(found.list, question.now_ms) {
+                candidates.narrowed = true;
+                if !holds {
+                    continue;
+                }
             }
             candidates.narrowed |= narrowed(found.conditions)
                 || found.effect == &Effect::TcpOnly
@@ -218,6 +226,7 @@ mod tests {
     use crate::lists::{Rule, Scope, Trigger};
     use crate::policy::Group;
     use crate::policy::groups::Groups;
+    use crate::policy::identity::Identity;
     use crate::snapshot::Builder;
 
     const ASKED: &str = "a.b.c.example";
@@ -279,10 +288,10 @@ mod tests {
             let policy = Policy { groups: vec![Group::default()], ..Policy::default() };
             let groups = Groups::new(&policy, snapshot.lists());
             let (name, client) = (Name::parse(ASKED).unwrap(), "10.0.0.1".parse().unwrap());
-            let question = Question { name: &name, qtype: 1, client, udp: true };
+            let question = Question { name: &name, qtype: 1, client, udp: true, now_ms: 0 };
             let mut matches = snapshot.lookup_client(client);
             matches.extend(snapshot.lookup(&name));
-            let found = Candidates::of(matches, &snapshot, groups.of(client), &policy, &question);
+            let found = Candidates::of(matches, &snapshot, groups.of(client, &Identity::default()), &policy, &question);
             prop_assert_eq!(found.held.len(), specs.iter().collect::<std::collections::HashSet<_>>().len());
             let chosen = found.choose(Mode::Enforce, Role::is_chosen).unwrap();
             let first = specs.iter().find(|a| specs.iter().all(|b| a == &b || !goes_before(*b, **a))).unwrap();

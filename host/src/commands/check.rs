@@ -15,6 +15,7 @@ use dnsvet_core::host::{Callout, CalloutId, Counter, Host, Level, NotStarted, Re
 use dnsvet_core::message::rtype;
 use dnsvet_core::name::Name;
 use dnsvet_core::policy::Mode;
+use dnsvet_core::policy::identity::Identity;
 use dnsvet_core::schema::PluginConfig;
 use dnsvet_core::snapshot::{Snapshot, SnapshotError};
 use http_body_util::{BodyExt, Full, Limited};
@@ -199,7 +200,9 @@ impl Checker {
         let wire = question(name);
         let ticket = Ticket(1);
         let mut host = Native::default();
-        let mut outcome = self.filter.ask(&mut host, ticket, Asked { wire: &wire, client, door: "check" });
+        let identity = &Identity::default();
+        let asked = Asked { wire: &wire, client, identity, door: "check" };
+        let mut outcome = self.filter.ask(&mut host, ticket, asked);
         while outcome == Outcome::Wait {
             let Some((id, callout)) = host.callouts.pop() else { break };
             let reply = self.call(callout).await;

@@ -139,8 +139,7 @@ pub(super) fn group_fields() -> Table {
 
 /// The fields of one `[[groups.schedules]]` table.
 pub(super) fn schedule_fields() -> Vec<String> {
-    let schedule = Schedule { name: String::new(), from_minute: 0, to_minute: 0 };
-    Table::try_from(schedule).unwrap_or_default().keys().cloned().collect()
+    Table::try_from(Schedule::default()).unwrap_or_default().keys().cloned().collect()
 }
 
 fn key(path: String, doc: &str, value: &Value) -> Key {

@@ -327,6 +327,9 @@ fn group_works(group: &Group) -> Result<(), String> {
     for schedule in &group.schedules {
         Name::parse(&schedule.name)
             .map_err(|error| format!("the schedule of `{}` ({error})", schedule.name))?;
+        if schedule.name.is_empty() && schedule.lists.is_empty() {
+            return Err("a schedule that names nothing: give it a `name` or `lists`".to_owned());
+        }
         if schedule.from_minute >= 1_440 || schedule.to_minute > 1_440 {
             return Err(format!("the schedule of `{}`: minutes of a day are 0 to 1440", schedule.name));
         }

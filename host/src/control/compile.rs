@@ -281,11 +281,12 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use dnsvet_core::policy::groups::Groups;
+    use dnsvet_core::policy::identity::Identity;
     use dnsvet_core::policy::{Mode, Schedule};
 
     #[test]
     fn names_of_the_policy_are_compared_as_names_are() {
-        let schedule = Schedule { name: "Games.Example.".into(), from_minute: 0, to_minute: 1 };
+        let schedule = Schedule { name: "Games.Example.".into(), to_minute: 1, ..Schedule::default() };
         let kids = Group { name: "kids".into(), schedules: vec![schedule], ..Group::default() };
         let config =
             Config { groups: vec![kids], local_zones: vec!["Corp.Example.".into()], ..Config::default() };
@@ -306,7 +307,7 @@ mod tests {
         config.mode.models = Mode::Enforce;
         let policy = policy(&config);
         let groups = Groups::new(&policy, &[]);
-        let of = |client: &str| &groups.of(client.parse().unwrap()).group;
+        let of = |client: &str| &groups.of(client.parse().unwrap(), &Identity::default()).group;
         assert_eq!(of("10.1.0.1").name, "default");
         assert_eq!((of("192.0.2.1").name.as_str(), of("192.0.2.1").models), ("everybody", Mode::Enforce));
     }

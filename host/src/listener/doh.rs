@@ -1,4 +1,5 @@
-//! DNS over HTTPS (RFC 8484): GET and POST at `/dns-query`, HTTP/1.1 and HTTP/2, and JSON for scripts.
+//! DNS over HTTPS (RFC 8484): GET and POST at `/dns-query` (or `/dns-query/ID` for a client that
+//! has an id), HTTP/1.1 and HTTP/2, and JSON for scripts.
 //!
 //! The forwarding door is the same service in the clear. The surprise: a question that policy drops ends in
 //! an error of the service, which resets its HTTP/2 stream or closes its HTTP/1.1 connection.
@@ -12,9 +13,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
-use dnsvet_core::doh::is_message;
+use dnsvet_core::doh::{is_message, path_id};
 use dnsvet_core::message::min_ttl;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use dnsvet_core::policy::identity::{Identity, bearer};
+use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -154,6 +156,8 @@ struct Refusal(StatusCode, &'static str);
 struct Asked {
     message: Bytes,
     json: bool,
+    /// Who the client says that it is.
+    identity: Identity,
 }
 
 async fn answer(
@@ -174,7 +178,7 @@ async fn answer(
             return Ok(response);
         }
     };
-    let reply = match pipeline.ask(&asked.message, from, door) {
+    let reply = match pipeline.ask_as(&asked.message, from, &asked.identity, door) {
         Progress::Ready(reply) => reply,
         Progress::Later(reply) => reply.await,
     };
@@ -205,8 +209,9 @@ async fn answer(
 
 async fn read(request: Request<Incoming>) -> Result<Asked, Refusal> {
     let (head, body) = request.into_parts();
+    let identity = identity(&head);
     let post = match read_head(&head) {
-        Ok(Some(asked)) => return Ok(asked),
+        Ok(Some(asked)) => return Ok(Asked { identity, ..asked }),
         Ok(None) => Ok(()),
         Err(refusal) => Err(refusal),
     };
@@ -214,7 +219,7 @@ async fn read(request: Request<Incoming>) -> Result<Asked, Refusal> {
     // Read even if it is refused: an HTTP/2 client that still sends may miss an answer that comes before the end.
     post?;
     match body {
-        Ok(Ok(body)) => Ok(Asked { message: body.to_bytes(), json: false }),
+        Ok(Ok(body)) => Ok(Asked { message: body.to_bytes(), json: false, identity }),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, "a DNS message has at most 65535 bytes"))
         }
@@ -223,9 +228,16 @@ async fn read(request: Request<Incoming>) -> Result<Asked, Refusal> {
     }
 }
 
+/// Who the client says that it is: by the end of the path, by a bearer token.
+fn identity(head: &Parts) -> Identity {
+    let path_id = path_id(head.uri.path(), PATH).ok().flatten().map(str::to_owned);
+    let token = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
+    Identity { path_id, token, sans: Vec::new() }
+}
+
 /// What the head asks for; `None` if the question is in the body.
 fn read_head(head: &Parts) -> Result<Option<Asked>, Refusal> {
-    if head.uri.path() != PATH {
+    if path_id(head.uri.path(), PATH).is_err() {
         return Err(Refusal(StatusCode::NOT_FOUND, "DNS questions are taken at /dns-query"));
     }
     match head.method {
@@ -253,10 +265,10 @@ fn read_query(query: &str) -> Result<Asked, Refusal> {
         let message = BASE64URL
             .decode(text.as_bytes())
             .map_err(|_| Refusal(StatusCode::BAD_REQUEST, "parameter dns is not base64url"))?;
-        return Ok(Asked { message: message.into(), json: false });
+        return Ok(Asked { message: message.into(), json: false, identity: Identity::default() });
     }
     json::question(form_urlencoded::parse(query.as_bytes()))
-        .map(|message| Asked { message: message.into(), json: true })
+        .map(|message| Asked { message: message.into(), json: true, identity: Identity::default() })
         .map_err(|why| Refusal(StatusCode::BAD_REQUEST, why))
 }
 

@@ -57,7 +57,11 @@ fn skipping(step: Option<Step>, change: impl FnOnce(&mut Group)) -> Policy {
 
 fn ask(filter: &mut Filter, host: &mut Scripted, ticket: u32, text: &str) -> Outcome {
     let wire = question(text, rtype::A);
-    filter.ask(host, Ticket(ticket), Asked { wire: &wire, client: CLIENT, door: "udp" })
+    filter.ask(
+        host,
+        Ticket(ticket),
+        Asked { wire: &wire, client: CLIENT, identity: &Identity::default(), door: "udp" },
+    )
 }
 
 fn scorer_says(name: &str, class: &str, p: f64) -> Reply {

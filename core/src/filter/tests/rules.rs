@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::lists::{ClientIs, Conditions, Effect, LocalData, Rule, Scope, Trigger};
+use crate::message::QueryType;
 use crate::message::{Data, flag};
-use crate::policy::{Group, NamedClient, Pause};
+use crate::policy::{Designated, Group, NamedClient, Pause, Schedule};
 use crate::snapshot::ListInfo;
 use crate::verdict::Step;
 
@@ -62,7 +63,11 @@ fn run(filter: &mut Filter, question: &Question<'_>) -> (Outcome, Verdict) {
     let host = &mut Scripted::default();
     let wire = wire(question);
     let client = question.client.parse().unwrap();
-    let outcome = filter.ask(host, Ticket(1), Asked { wire: &wire, client, door: question.door });
+    let outcome = filter.ask(
+        host,
+        Ticket(1),
+        Asked { wire: &wire, client, identity: &Identity::default(), door: question.door },
+    );
     filter.end(host, Ticket(1));
     (outcome, filter.spool().take().unwrap().verdict)
 }
@@ -233,7 +238,11 @@ fn an_alias_is_asked_for_upstream_and_its_answer_comes_back_under_the_name_asked
     let host = &mut Scripted::default();
     let question = asked("www.search.example");
     let (sent, client) = (wire(&question), question.client.parse().unwrap());
-    let outcome = filter.ask(host, Ticket(1), Asked { wire: &sent, client, door: "udp" });
+    let outcome = filter.ask(
+        host,
+        Ticket(1),
+        Asked { wire: &sent, client, identity: &Identity::default(), door: "udp" },
+    );
     let Outcome::PassAs(passed) = outcome else { panic!("{outcome:?}") };
     assert_eq!(decode_query(&passed).unwrap().question.name.as_str(), "safe.example");
     let mut upstream = passed.clone();
@@ -311,7 +320,16 @@ fn a_pause_softens_a_group_but_not_the_law_until_it_ends() {
     let mut at = |now_ms: u64, text: &str, client: &str| {
         host.now_ms = now_ms;
         let sent = wire(&asked(text));
-        filter.ask(host, Ticket(1), Asked { wire: &sent, client: client.parse().unwrap(), door: "udp" });
+        filter.ask(
+            host,
+            Ticket(1),
+            Asked {
+                wire: &sent,
+                client: client.parse().unwrap(),
+                identity: &Identity::default(),
+                door: "udp",
+            },
+        );
         filter.end(host, Ticket(1));
         let verdict = filter.spool().take().unwrap().verdict;
         (verdict.action, verdict.would)
@@ -336,7 +354,14 @@ fn an_answered_address_sets_off_its_rule() {
         let host = &mut Scripted::default();
         let sent = wire(&asked("any.example"));
         let client = "192.0.2.7".parse().unwrap();
-        assert_eq!(filter.ask(host, Ticket(1), Asked { wire: &sent, client, door: "udp" }), Outcome::Pass);
+        assert_eq!(
+            filter.ask(
+                host,
+                Ticket(1),
+                Asked { wire: &sent, client, identity: &Identity::default(), door: "udp" }
+            ),
+            Outcome::Pass
+        );
         let mut upstream = sent.clone();
         (upstream[2], upstream[3], upstream[7]) = (0x81, 0x80, 1);
         upstream.extend(b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x1e\x00\x04\xcb\x00\x71");
@@ -348,4 +373,59 @@ fn an_answered_address_sets_off_its_rule() {
         let want = "answered with 203.0.113.7, listed by rpz as address 203.0.113.0/24";
         assert_eq!(said, stops.then_some(want));
     }
+}
+
+#[test]
+fn a_group_stops_types_for_every_name_and_no_cached_verdict_slips_through() {
+    let group = Group {
+        nodata_types: vec![QueryType(rtype::HTTPS)],
+        refused_types: vec![QueryType(rtype::ANY)],
+        ..Group::default()
+    };
+    let policy = Policy { groups: vec![group], ..Policy::default() };
+    let mut filter = filter_of(vec![(list("ads", Role::Block), vec![on("ads.example")])], policy);
+    for _ in 0..2 {
+        for (qtype, want, reason) in [
+            (rtype::A, Action::Allow, None),
+            (rtype::HTTPS, Action::Nodata, Some(Reason::Rule)),
+            (rtype::ANY, Action::Refused, Some(Reason::Rule)),
+        ] {
+            let verdict = run(&mut filter, &Question { qtype, ..asked("any.example") }).1;
+            assert_eq!((verdict.action, verdict.reason()), (want, reason), "{qtype}");
+        }
+    }
+}
+
+#[test]
+fn a_list_of_a_schedule_holds_in_its_window_only() {
+    let schedule = Schedule { lists: vec!["games".into()], to_minute: 60, ..Schedule::default() };
+    let group = Group { schedules: vec![schedule], ..Group::default() };
+    let lists = vec![(list("games", Role::Block), vec![on("games.example")])];
+    let mut filter = filter_of(lists, Policy { groups: vec![group], ..Policy::default() });
+    let host = &mut Scripted::default();
+    for (minute, want) in [(59, Action::Nxdomain), (60, Action::Allow), (1_440, Action::Nxdomain)] {
+        host.now_ms = minute * 60_000;
+        let sent = wire(&asked("games.example"));
+        let (client, identity) = ("192.0.2.7".parse().unwrap(), &Identity::default());
+        filter.ask(host, Ticket(1), Asked { wire: &sent, client, identity, door: "udp" });
+        filter.end(host, Ticket(1));
+        assert_eq!(filter.spool().take().unwrap().verdict.action, want, "minute {minute}");
+    }
+}
+
+#[test]
+fn discovery_is_told_of_our_own_doors() {
+    let door =
+        Designated { name: "dns.example".into(), protocols: vec!["h2".into()], ..Designated::default() };
+    let mut filter = filter_of(vec![], Policy { designated: vec![door], ..Policy::default() });
+    let question = Question { qtype: rtype::SVCB, ..asked("_dns.resolver.arpa") };
+    let found = records(&run(&mut filter, &question).0);
+    assert!(
+        matches!(&found[..], [Data::Svcb { target, .. }] if target.as_str() == "dns.example"),
+        "{found:?}"
+    );
+    let a = run(&mut filter, &asked("_dns.resolver.arpa")).0;
+    assert_eq!(records(&a), [], "NODATA for other types");
+    let mut filter = filter_of(vec![], Policy::default());
+    assert_eq!(action(&mut filter, &question), Action::Nodata, "no doors to tell of");
 }
