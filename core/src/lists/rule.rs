@@ -170,6 +170,16 @@ pub enum ClientIs {
     Named(String),
 }
 
+impl Trigger {
+    /// What a look-up that it sets off is found under again: the name, `/PATTERN/`, `client NET`, `address NET`.
+    pub fn key(&self) -> String {
+        match self {
+            Trigger::Name(name, _) => name.as_str().to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -147,6 +147,10 @@ pub struct Group {
     pub nodata_types: Vec<QueryType>,
     /// Question types that are refused, by name or number: `["ANY"]`.
     pub refused_types: Vec<QueryType>,
+    /// Rules of its own, in adblock syntax: `||games.example^`, `@@||cdn.example^`, `|nas.example^$dnsrewrite=10.0.0.5`.
+    pub rules: Vec<String>,
+    /// Bundles that hold for it, such as `safe_search` and `block_tiktok`.
+    pub bundles: Vec<String>,
     /// Names of the lists that hold for it; empty: all but those that are for other groups only.
     pub use_lists: Vec<String>,
 }
@@ -172,6 +176,8 @@ impl Default for Group {
             client_callouts_per_s: 50,
             tunnel_names_per_minute: 200,
             schedules: Vec::new(),
+            rules: Vec::new(),
+            bundles: Vec::new(),
             nodata_types: Vec::new(),
             refused_types: Vec::new(),
             use_lists: Vec::new(),

@@ -150,6 +150,16 @@ impl Match<'_> {
     }
 }
 
+impl Hit {
+    /// The key of the trigger that was hit, as [`Trigger::key`] gives it.
+    pub fn key(&self) -> String {
+        match self {
+            Hit::Name(suffix, _) => suffix.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Hit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -128,6 +128,21 @@ pub struct VettedRow {
     pub before: Decision,
 }
 
+/// A name unblocked for a while, or protection paused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Relief {
+    /// The name, with all below it; empty: all protection is paused.
+    pub name: String,
+    /// The group; empty: all.
+    pub group: String,
+    /// When it ends, milliseconds since 1970; not after `time_ms` ends it now.
+    pub until_ms: u64,
+    /// Who gave it.
+    pub author: String,
+    /// When, milliseconds since 1970.
+    pub time_ms: u64,
+}
+
 /// One line of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditRow {
@@ -135,7 +150,7 @@ pub struct AuditRow {
     pub time_ms: u64,
     /// Who.
     pub author: String,
-    /// What was done: `vet`, `login`, `token`, `user`, `reload`.
+    /// What was done: `vet`, `unblock`, `pause`, `login`, `token`, `user`, `reload`.
     pub what: String,
     /// To what.
     pub detail: String,
@@ -172,6 +187,10 @@ pub trait ControlStore: Send + Sync {
     fn decide(&self, tenant: Tenant, row: &VettedRow) -> Result<Option<VettedRow>, StoreError>;
     /// All decisions in force, newest first.
     fn vetted(&self, tenant: Tenant) -> Result<Vec<VettedRow>, StoreError>;
+    /// Stores a relief in the place of one for the same name and group, and its audit line.
+    fn relieve(&self, tenant: Tenant, relief: &Relief) -> Result<(), StoreError>;
+    /// All reliefs that hold, the one that ends first first.
+    fn reliefs(&self, tenant: Tenant, now_ms: u64) -> Result<Vec<Relief>, StoreError>;
     /// Writes an audit line.
     fn audit(&self, tenant: Tenant, row: &AuditRow) -> Result<(), StoreError>;
     /// The newest audit lines.
@@ -194,6 +213,8 @@ CREATE TABLE IF NOT EXISTS sessions (hash BLOB PRIMARY KEY, user TEXT NOT NULL R
 CREATE TABLE IF NOT EXISTS tokens (hash BLOB PRIMARY KEY, tenant_id INTEGER NOT NULL, label TEXT NOT NULL, role TEXT NOT NULL, created_ms INTEGER NOT NULL, UNIQUE (tenant_id, label)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS vetted (tenant_id INTEGER NOT NULL, name TEXT NOT NULL, decision TEXT NOT NULL, exact INTEGER NOT NULL,
   author TEXT NOT NULL, time_ms INTEGER NOT NULL, before TEXT NOT NULL, PRIMARY KEY (tenant_id, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reliefs (tenant_id INTEGER NOT NULL, name TEXT NOT NULL, client_group TEXT NOT NULL,
+  until_ms INTEGER NOT NULL, author TEXT NOT NULL, time_ms INTEGER NOT NULL, PRIMARY KEY (tenant_id, name, client_group)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS audit (id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, time_ms INTEGER NOT NULL, author TEXT NOT NULL, what TEXT NOT NULL, detail TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS serials (name TEXT PRIMARY KEY, serial INTEGER NOT NULL);
 ";
@@ -368,6 +389,44 @@ impl ControlStore for SqliteControl {
         })
     }
 
+    fn relieve(&self, tenant: Tenant, relief: &Relief) -> Result<(), StoreError> {
+        self.with(|connection| {
+            let transaction = connection.transaction()?;
+            let Relief { name, group, until_ms, author, time_ms } = relief;
+            transaction.execute("DELETE FROM reliefs WHERE until_ms <= ?1", params![*time_ms as i64])?;
+            let sql = "DELETE FROM reliefs WHERE tenant_id = ?1 AND name = ?2 AND client_group = ?3";
+            transaction.execute(sql, params![tenant.0, name, group])?;
+            if until_ms > time_ms {
+                let row = params![tenant.0, name, group, *until_ms as i64, author, *time_ms as i64];
+                transaction.execute("INSERT INTO reliefs VALUES (?1, ?2, ?3, ?4, ?5, ?6)", row)?;
+            }
+            let what = if name.is_empty() { "pause" } else { "unblock" };
+            let whose = if group.is_empty() { "all" } else { group };
+            let detail = format!("{name} for {whose}, {} s", until_ms.saturating_sub(*time_ms) / 1_000);
+            add_audit(&transaction, tenant, *time_ms, author, what, detail.trim_start())?;
+            transaction.commit()
+        })
+    }
+
+    fn reliefs(&self, tenant: Tenant, now_ms: u64) -> Result<Vec<Relief>, StoreError> {
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT name, client_group, until_ms, author, time_ms FROM reliefs
+                 WHERE tenant_id = ?1 AND until_ms > ?2 ORDER BY until_ms, name, client_group",
+            )?;
+            let rows = statement.query_map(params![tenant.0, now_ms as i64], |row| {
+                Ok(Relief {
+                    name: row.get(0)?,
+                    group: row.get(1)?,
+                    until_ms: row.get::<_, i64>(2)? as u64,
+                    author: row.get(3)?,
+                    time_ms: row.get::<_, i64>(4)? as u64,
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
     fn audit(&self, tenant: Tenant, row: &AuditRow) -> Result<(), StoreError> {
         self.with(|connection| {
             add_audit(connection, tenant, row.time_ms, &row.author, &row.what, &row.detail)
@@ -434,6 +493,35 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let control = SqliteControl::open(&folder.path().join("control.db")).unwrap();
         (folder, control)
+    }
+
+    #[test]
+    fn a_relief_replaces_the_one_before_ends_by_itself_and_can_be_ended() {
+        let (_folder, control) = open();
+        let relief = |name: &str, group: &str, time_ms, until_ms| Relief {
+            name: name.into(),
+            group: group.into(),
+            until_ms,
+            author: "ann".into(),
+            time_ms,
+        };
+        let give = |relief: &Relief| control.relieve(Tenant::DEFAULT, relief).unwrap();
+        let held = |now_ms| -> Vec<(String, String, u64)> {
+            let reliefs = control.reliefs(Tenant::DEFAULT, now_ms).unwrap().into_iter();
+            reliefs.map(|relief| (relief.name, relief.group, relief.until_ms)).collect()
+        };
+        give(&relief("a.example", "", 1, 100));
+        give(&relief("a.example", "", 2, 200));
+        give(&relief("a.example", "kids", 2, 150));
+        give(&relief("", "kids", 3, 120));
+        let all = [("", "kids", 120), ("a.example", "kids", 150), ("a.example", "", 200)];
+        assert_eq!(held(4), all.map(|(name, group, until)| (name.into(), group.into(), until)));
+        assert_eq!(held(150).len(), 1);
+        give(&relief("a.example", "", 5, 5));
+        assert_eq!(held(6).len(), 2);
+        let trail = control.audit_trail(Tenant::DEFAULT, 2).unwrap();
+        assert_eq!((trail[0].what.as_str(), trail[0].detail.as_str()), ("unblock", "a.example for all, 0 s"));
+        assert_eq!((trail[1].what.as_str(), trail[1].detail.as_str()), ("pause", "for kids, 0 s"));
     }
 
     #[test]
