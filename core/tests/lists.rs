@@ -2,10 +2,11 @@
 //!
 //! Looks in the folder `TEST_DATA`, else in `../shared/data`; says so where there is none.
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use dnsvet_core::lists::{Format, collect};
+use dnsvet_core::lists::{Effect, Format, Rule, Scope, Trigger, collect};
 use dnsvet_core::snapshot::{Builder, Role, Snapshot};
 
 fn data(file: &str) -> Option<Vec<u8>> {
@@ -64,4 +65,51 @@ fn another_formats_file_is_reported_line_by_line_and_not_taken_for_names() {
     let (entries, rejected, counts) = collect(&text, Format::Plain);
     assert_eq!(counts.lines, counts.rules + counts.comments + counts.rejected);
     assert!(rejected.len() > 7_000 && entries.len() < 20, "{} {}", rejected.len(), entries.len());
+}
+
+/// Each published list, with the format that it is in, how many rules it has and how many reports.
+const FIXTURES: [(&str, Format, usize, usize); 6] = [
+    ("fixture-kadhosts.hosts.txt", Format::Hosts, 23_655, 0),
+    ("fixture-hagezi-fake.adblock.txt", Format::Adblock, 7_355, 0),
+    ("fixture-hagezi-fake.wildcard.txt", Format::Wildcard, 7_355, 0),
+    ("fixture-hagezi-fake.dnsmasq.txt", Format::Dnsmasq, 7_355, 0),
+    ("fixture-blp-ransomware.adguard.txt", Format::Adblock, 1_904, 0),
+    ("fixture-kadomains.rpz.txt", Format::Rpz, 7_600, 0),
+];
+
+#[test]
+fn published_lists_of_each_format_are_told_apart_and_accounted_for() {
+    for (file, format, rules, reports) in FIXTURES {
+        let Some(text) = data(file) else { continue };
+        assert_eq!(Format::detect(&text), format, "{file}");
+        let (entries, rejected, counts) = collect(&text, format);
+        assert_eq!(counts.lines, counts.rules + counts.comments + counts.rejected, "{file}");
+        assert_eq!((entries.len(), rejected.len()), (rules, reports), "{file}: {:?}", rejected.first());
+        assert_eq!(counts.lines as usize, text.split(|&byte| byte == b'\n').count() - 1, "{file}");
+    }
+}
+
+#[test]
+fn one_list_in_three_formats_gives_the_same_rules() {
+    let files = ["adblock", "wildcard", "dnsmasq"].map(|format| format!("fixture-hagezi-fake.{format}.txt"));
+    let mut rules: Vec<HashSet<Rule>> = Vec::new();
+    for file in files {
+        let Some(text) = data(&file) else { return };
+        let (entries, _, _) = collect(&text, Format::detect(&text));
+        rules.push(entries.into_iter().map(|entry| entry.rule).collect());
+    }
+    assert_eq!(rules[0].len(), 7_355);
+    assert!(rules.iter().all(|other| *other == rules[0]));
+}
+
+#[test]
+fn a_published_policy_zone_keeps_its_actions_and_scopes() {
+    let Some(text) = data("fixture-kadomains.rpz.txt") else { return };
+    let (entries, _, _) = collect(&text, Format::Rpz);
+    let count = |keep: &dyn Fn(&Rule) -> bool| entries.iter().filter(|entry| keep(&entry.rule)).count();
+    let below = count(&|rule| matches!(rule.trigger, Trigger::Name(_, Scope::Below)));
+    let nodata = count(&|rule| rule.effect == Effect::Stop(dnsvet_core::verdict::Action::Nodata));
+    let lines = String::from_utf8(text).unwrap();
+    assert_eq!(below, lines.lines().filter(|line| line.starts_with("*.")).count());
+    assert_eq!(nodata, lines.lines().filter(|line| line.ends_with("CNAME *.")).count());
 }

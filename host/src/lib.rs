@@ -8,13 +8,16 @@
 
 pub mod api;
 pub mod bundled;
+pub mod bundles;
 pub mod cache;
 pub mod callout;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod explain;
 pub mod folder;
 pub mod guest;
+pub mod leases;
 pub mod listener;
 pub mod lists;
 pub mod metrics;
@@ -24,3 +27,4 @@ pub mod tls;
 pub mod upstream;
 pub mod wasm;
 pub mod worker;
+pub mod zones;

@@ -20,7 +20,7 @@ const MOST_LIST_BYTES: u64 = 1 << 30;
 /// How many bad lines of a list a report keeps.
 const KEPT_REJECTED: usize = 5;
 
-/// A list as configuration names it: `[block:|allow:|mandatory:|popular:][plain:|hosts:]PATH`.
+/// A list as configuration names it: `[block:|allow:|mandatory:|popular:][FORMAT:]PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListSource {
     /// What its names are for; blocking, if not said.
@@ -33,7 +33,7 @@ pub struct ListSource {
 
 /// A text that names no list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} names no file; write [block:|allow:|mandatory:|popular:][plain:|hosts:]PATH")]
+#[error("{0:?} names no file; write [block:|allow:|mandatory:|popular:][FORMAT:]PATH")]
 pub struct NoPath(String);
 
 impl FromStr for ListSource {

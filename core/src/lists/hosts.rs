@@ -5,36 +5,69 @@
 
 use std::net::IpAddr;
 
-use super::{Found, Rule, Scope, Why, is_boilerplate, name_of};
+use super::{Out, Rule, Scope, Why, name_of};
 
 pub(super) fn starts_with_address(line: &str) -> bool {
     let mut words = line.split_whitespace();
-    words.next().is_some_and(is_address) && words.next().is_some()
+    words.next().is_some_and(|word| address(word).is_some()) && words.next().is_some()
 }
 
-pub(super) fn line(line: &str, sink: &mut dyn FnMut(Found)) {
+pub(super) fn line(line: &str, out: &mut Out) {
     let rule = line.split_once('#').map_or(line, |(head, _)| head).trim();
-    let mut words = rule.split_whitespace();
-    let Some(address) = words.next() else { return };
-    if !is_address(address) {
-        return sink(Found::Rejected(rule, Why::NoAddress));
+    let Some(first) = rule.split_whitespace().next() else { return };
+    if address(first).is_none() {
+        return out.reject(rule, Why::NoAddress);
     }
+    names(rule, out, |name| Rule::listed(name, Scope::Exact));
+}
+
+/// Gives a rule for each name behind the address.
+pub(super) fn names(rule: &str, out: &mut Out, to_rule: impl Fn(crate::name::Name) -> Rule) {
+    let mut words = rule.split_whitespace();
+    let first = words.next();
     let mut names = words.peekable();
     if names.peek().is_none() {
-        return sink(Found::Rejected(rule, Why::NoName));
+        return out.reject(rule, Why::NoName);
     }
     for word in names {
-        if word == address || is_boilerplate(word.strip_suffix('.').unwrap_or(word)) {
+        if Some(word) == first || is_boilerplate(word.strip_suffix('.').unwrap_or(word)) {
             continue;
         }
         match name_of(word) {
-            Ok(name) => sink(Found::Rule(Rule::listed(name, Scope::Exact))),
-            Err(why) => sink(Found::Rejected(word, why)),
+            Ok(name) => out.rule(to_rule(name)),
+            Err(why) => out.reject(word, why),
         }
     }
 }
 
 /// An IP address, with a zone (`fe80::1%lo0`) or without.
-fn is_address(word: &str) -> bool {
-    word.split('%').next().unwrap_or(word).parse::<IpAddr>().is_ok()
+pub(super) fn address(word: &str) -> Option<IpAddr> {
+    word.split('%').next().unwrap_or(word).parse().ok()
+}
+
+/// Whether an address stands for "blocked": null or loopback.
+pub(super) fn is_sinkhole(address: IpAddr) -> bool {
+    address.is_unspecified() || address.is_loopback()
+}
+
+/// The names of a hosts file that are no rules.
+fn is_boilerplate(name: &str) -> bool {
+    const NAMES: [&str; 15] = [
+        "localhost",
+        "localhost.localdomain",
+        "localhost4",
+        "localhost4.localdomain4",
+        "localhost6",
+        "localhost6.localdomain6",
+        "local",
+        "broadcasthost",
+        "ip6-localhost",
+        "ip6-loopback",
+        "ip6-localnet",
+        "ip6-mcastprefix",
+        "ip6-allnodes",
+        "ip6-allrouters",
+        "ip6-allhosts",
+    ];
+    NAMES.iter().any(|boilerplate| boilerplate.eq_ignore_ascii_case(name))
 }

@@ -1,100 +1,54 @@
 //! Lists of names as other people publish them: parsed line by line, nothing lost in silence.
 //!
 //! ```text
-//! bytes ─► lines ─► format (plain, hosts) ─► Entry { rule, line } …  to the snapshot builder
-//!                                        └─► Rejected { line, text, why } … to whoever reads the log
+//! bytes ─► lines ─► format (plain, hosts, …) ─► Entry { rule, line } …  to the snapshot builder
+//!                                           └─► Rejected { line, text, why } … to whoever reads the log
 //! ```
 //!
-//! Every line is one of three: it gave entries, it was blank or a comment, or it is reported. So
+//! Every line is one of three: it gave entries or a part of one, it was blank or a comment, or it is reported. So
 //! `rules + comments + rejected == lines` always, and one bad line never costs the others. A format is one file
-//! beside this one and one arm of [`Format`].
+//! beside this one, one variant of [`Format`] and one arm of its reader.
 //!
-//! The surprise is scope. A *plain* list names zones: `example.com` covers all below it, and so does
-//! `*.example.com` (which covers `example.com` too, as blocky reads it, unlike RPZ). A *hosts* file names hosts:
-//! `0.0.0.0 example.com` covers that name only, as the resolver library reads it.
+//! The surprise is scope, since each dialect has its own. A *plain* list names zones: `example.com` covers all
+//! below it, and so does `*.example.com`. A *hosts* file names hosts: `0.0.0.0 example.com` covers that name only,
+//! as the resolver library reads it, and so does a bare name among ad blockers' rules. `*.example.com` covers
+//! `example.com` in a *wildcard* list and does not in RPZ, dnsmasq and ad blockers' rules.
+//!
+//! The second one is what a line says besides the name. A null or loopback address is how lists write "blocked",
+//! so such a line is [`Effect::Listed`] and answered as its list says; an answer that a dialect spells out
+//! (NXDOMAIN, NODATA, REFUSED, another address) is kept.
 
+mod adblock;
+mod dnsmasq;
+mod format;
 mod hosts;
+mod master;
+mod pattern;
 mod plain;
+mod records;
+mod regex;
+mod rpz;
 mod rule;
+mod unbound;
+mod why;
+mod wildcard;
 
-use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::str::FromStr;
 
+use self::format::Reader;
+pub use self::format::{Format, UnknownFormat};
+pub use self::pattern::{MAX_PATTERN_BYTES, Pattern, Start};
 pub use self::rule::{ClientIs, Conditions, Effect, LocalData, Rule, Scope, Trigger};
+pub use self::why::Why;
 use crate::name::{Name, NameError};
 
 /// The most characters of a bad line that a report repeats.
 const SHOWN_CHARACTERS: usize = 80;
-/// How many telling lines [`Format::detect`] looks at.
-const DETECT_LINES: usize = 64;
-
-/// How a list is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// One name a line, suffix scope.
-    Plain,
-    /// `ADDRESS NAME...` as in `/etc/hosts`, exact scope.
-    Hosts,
-}
-
-/// A format that dnsvet does not read; carries the word.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown list format {0:?}; known: plain, hosts")]
-pub struct UnknownFormat(pub String);
-
-impl Format {
-    /// All formats.
-    pub const ALL: [Format; 2] = [Format::Plain, Format::Hosts];
-
-    /// The word used in configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Format::Plain => "plain",
-            Format::Hosts => "hosts",
-        }
-    }
-
-    /// Guesses from the first lines that are no comments: hosts if most of them start with an address.
-    pub fn detect(text: &[u8]) -> Format {
-        let mut seen = 0usize;
-        let mut hosts = 0usize;
-        for (_, raw) in Lines::new(text) {
-            let Ok(line) = std::str::from_utf8(raw) else { continue };
-            let line = plain::without_comment(line);
-            if line.is_empty() {
-                continue;
-            }
-            seen += 1;
-            hosts += usize::from(hosts::starts_with_address(line));
-            if seen == DETECT_LINES {
-                break;
-            }
-        }
-        if hosts * 2 > seen { Format::Hosts } else { Format::Plain }
-    }
-
-    fn line(self, line: &str, sink: &mut dyn FnMut(Found)) {
-        match self {
-            Format::Plain => plain::line(line, sink),
-            Format::Hosts => hosts::line(line, sink),
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Format {
-    type Err = UnknownFormat;
-
-    fn from_str(word: &str) -> Result<Self, UnknownFormat> {
-        Self::ALL.into_iter().find(|f| f.as_str() == word).ok_or_else(|| UnknownFormat(word.to_owned()))
-    }
-}
+/// The longest line, and the longest record of several lines, bytes.
+const MOST_LINE_BYTES: usize = 1 << 16;
+/// The most records of one answer.
+const MOST_RECORDS: usize = 64;
 
 /// One rule of a list, with where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,57 +78,28 @@ impl fmt::Display for Rejected {
     }
 }
 
-/// What is wrong with a line.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Why {
-    /// Bytes that are not UTF-8.
-    #[error("not UTF-8; save the list as UTF-8")]
-    NotUtf8,
-    /// The name breaks a rule of names.
-    #[error(transparent)]
-    Name(#[from] NameError),
-    /// The root name.
-    #[error("the root name would cover every name")]
-    Root,
-    /// More than one word on a line that holds one name.
-    #[error("more than one word; a plain list has one name a line")]
-    Words,
-    /// An address where a name belongs.
-    #[error("an address, not a name")]
-    Address,
-    /// A URL where a name belongs.
-    #[error("a URL, not a name; keep only the host part")]
-    Url,
-    /// A `*` that is not the whole first label.
-    #[error("a wildcard stands only at the start, as in *.example.com")]
-    Wildcard,
-    /// An ad blocker's rule.
-    #[error("an ad blocker's rule; this format holds names only")]
-    AdblockRule,
-    /// A hosts line that does not start with an address.
-    #[error("no address before the name; is this a plain list?")]
-    NoAddress,
-    /// A hosts line with an address and nothing behind it.
-    #[error("no name after the address")]
-    NoName,
-}
-
 /// What became of a list's lines. `rules + comments + rejected == lines`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Lines in all.
     pub lines: u64,
-    /// Lines that gave entries and nothing to report.
+    /// Lines that gave entries, or a part of one, and nothing to report.
     pub rules: u64,
-    /// Blank lines, comments, and the names that every hosts file starts with (`localhost` and its kin).
+    /// Blank lines, comments, what only describes the list (headers, a zone's SOA), and the names that every hosts
+    /// file starts with (`localhost` and its kin).
     pub comments: u64,
     /// Lines with something to report; names of the line that are good were taken all the same.
     pub rejected: u64,
-    /// Entries given: one or more a rule line.
+    /// Entries given: one or more a rule line, or one for several lines.
     pub entries: u64,
 }
 
-/// Reads a list. Each entry and each report comes as soon as its line was read, in order.
+/// Reads a list. Entries and reports come as soon as their line was read, in order, with two exceptions: records
+/// that belong to one answer ([`Effect::Answer`]) are put together and come at the end with the line of the first,
+/// and so do rules that depend on later lines (Unbound's local zones).
+///
+/// A record over several lines counts with all its lines as a rule, a comment or rejected; its entry or report has
+/// the number of the first. A text that is a web page or JSON gives one report, and all its lines are rejected.
 pub fn parse(
     text: &[u8],
     format: Format,
@@ -182,58 +107,236 @@ pub fn parse(
     mut on_rejected: impl FnMut(Rejected),
 ) -> Counts {
     let mut counts = Counts::default();
-    for (number, raw) in Lines::new(text) {
-        counts.lines += 1;
-        let Ok(line) = std::str::from_utf8(raw) else {
-            counts.rejected += 1;
-            let shown = shorten(&String::from_utf8_lossy(raw));
-            on_rejected(Rejected { line: number, text: shown, why: Why::NotUtf8 });
-            continue;
-        };
-        let (mut entries, mut reports) = (0u64, 0u64);
-        format.line(line, &mut |found| match found {
-            Found::Rule(rule) => {
-                entries += 1;
-                on_entry(Entry { rule, revokes: false, line: number });
-            }
-            Found::Rejected(text, why) => {
-                reports += 1;
-                on_rejected(Rejected { line: number, text: shorten(text), why });
-            }
-        });
-        counts.entries += entries;
-        match (entries, reports) {
-            (0, 0) => counts.comments += 1,
-            (_, 0) => counts.rules += 1,
-            _ => counts.rejected += 1,
-        }
+    let mut lines = Lines::new(text);
+    if let Some(why) = format::no_list(text) {
+        let first = lines.clone().next().map(|line| shorten(&String::from_utf8_lossy(line.bytes)));
+        on_rejected(Rejected { line: 1, text: first.unwrap_or_default(), why });
+        counts.lines = lines.count() as u64;
+        counts.rejected = counts.lines;
+        return counts;
     }
+    let mut reader = Reader::new(format);
+    let mut out = Out::new(&mut on_entry, &mut on_rejected);
+    while let Some(line) = lines.next() {
+        let more = reader.further_lines(line.bytes, &lines);
+        let bytes = lines.joined(line, more);
+        out.start(line.number);
+        if bytes.len() > MOST_LINE_BYTES {
+            out.reject(
+                &String::from_utf8_lossy(bytes.get(..SHOWN_CHARACTERS).unwrap_or(bytes)),
+                Why::LongLine(bytes.len()),
+            );
+        } else {
+            match std::str::from_utf8(bytes) {
+                Ok(text) => reader.line(text, &mut out),
+                Err(_) => out.reject(&String::from_utf8_lossy(bytes), Why::NotUtf8),
+            }
+        }
+        let taken = u64::from(more) + 1;
+        counts.lines += taken;
+        *match out.became() {
+            Became::Rule => &mut counts.rules,
+            Became::Comment => &mut counts.comments,
+            Became::Rejected => &mut counts.rejected,
+        } += taken;
+    }
+    reader.finish(&mut out);
+    let (entries, late) = out.finish();
+    counts.entries = entries;
+    counts.rules -= late;
+    counts.rejected += late;
     counts
 }
 
-/// What a format finds on a line.
-enum Found<'a> {
-    Rule(Rule),
-    Rejected(&'a str, Why),
+/// Reads a whole list into memory: entries, reports, counts.
+pub fn collect(text: &[u8], format: Format) -> (Vec<Entry>, Vec<Rejected>, Counts) {
+    let (mut entries, mut rejected) = (Vec::new(), Vec::new());
+    let counts = parse(text, format, |entry| entries.push(entry), |report| rejected.push(report));
+    (entries, rejected, counts)
+}
+
+/// What became of a line.
+enum Became {
+    Rule,
+    Comment,
+    Rejected,
+}
+
+/// Where a format puts what it finds.
+struct Out<'a> {
+    on_entry: &'a mut dyn FnMut(Entry),
+    on_rejected: &'a mut dyn FnMut(Rejected),
+    line: u32,
+    rules: u64,
+    reports: u64,
+    entries: u64,
+    answers: Answers,
+    /// Lines that wait for the end of the list and have nothing reported yet.
+    waiting: BTreeSet<u32>,
+    waits: bool,
+    late: u64,
+}
+
+impl<'a> Out<'a> {
+    fn new(on_entry: &'a mut dyn FnMut(Entry), on_rejected: &'a mut dyn FnMut(Rejected)) -> Self {
+        Self {
+            on_entry,
+            on_rejected,
+            line: 0,
+            rules: 0,
+            reports: 0,
+            entries: 0,
+            answers: Answers::default(),
+            waiting: BTreeSet::new(),
+            waits: false,
+            late: 0,
+        }
+    }
+
+    fn start(&mut self, line: u32) {
+        (self.line, self.rules, self.reports, self.waits) = (line, 0, 0, false);
+    }
+
+    fn became(&mut self) -> Became {
+        match (self.rules, self.reports) {
+            (0, 0) => return Became::Comment,
+            (_, 0) => {}
+            _ => return Became::Rejected,
+        }
+        if self.waits {
+            self.waiting.insert(self.line);
+        }
+        Became::Rule
+    }
+
+    fn line(&self) -> u32 {
+        self.line
+    }
+
+    /// A rule of this line.
+    fn rule(&mut self, rule: Rule) {
+        self.entry(rule, false);
+    }
+
+    /// A rule that this line takes back.
+    fn revoke(&mut self, rule: Rule) {
+        self.entry(rule, true);
+    }
+
+    fn entry(&mut self, rule: Rule, revokes: bool) {
+        self.rules += 1;
+        if matches!(rule.effect, Effect::Answer(_)) {
+            if let Err((trigger, why)) = self.answers.add(Entry { rule, revokes, line: self.line }) {
+                self.reject(&trigger.to_string(), why);
+            }
+            return;
+        }
+        self.entries += 1;
+        (self.on_entry)(Entry { rule, revokes, line: self.line });
+    }
+
+    /// Something of this line that was not understood.
+    fn reject(&mut self, text: &str, why: Why) {
+        self.reports += 1;
+        (self.on_rejected)(Rejected { line: self.line, text: shorten(text), why });
+    }
+
+    /// This line gives a rule at the end of the list.
+    fn later(&mut self) {
+        self.rules += 1;
+        self.waits = true;
+    }
+
+    /// At the end of the list: the line that is spoken of.
+    fn at(&mut self, line: u32) {
+        self.line = line;
+    }
+
+    /// At the end of the list: a rule of a line that waited.
+    fn rule_later(&mut self, rule: Rule) -> Result<(), Why> {
+        let entry = Entry { rule, revokes: false, line: self.line };
+        if matches!(entry.rule.effect, Effect::Answer(_)) {
+            return self.answers.add(entry).map_err(|(_, why)| why);
+        }
+        self.entries += 1;
+        (self.on_entry)(entry);
+        Ok(())
+    }
+
+    /// At the end of the list: a report of a line that waited.
+    fn reject_later(&mut self, text: &str, why: Why) {
+        self.late += u64::from(self.waiting.remove(&self.line));
+        (self.on_rejected)(Rejected { line: self.line, text: shorten(text), why });
+    }
+
+    /// How many entries were given, and how many lines turned out bad at the end.
+    fn finish(self) -> (u64, u64) {
+        let answers = self.answers.entries;
+        let given = self.entries + answers.len() as u64;
+        answers.into_iter().for_each(self.on_entry);
+        (given, self.late)
+    }
+}
+
+/// Answers by what they answer to: records of one trigger under the same conditions are one rule.
+#[derive(Default)]
+struct Answers {
+    entries: Vec<Entry>,
+    by_key: HashMap<(Trigger, Conditions, bool), usize>,
+}
+
+impl Answers {
+    fn add(&mut self, entry: Entry) -> Result<(), (Trigger, Why)> {
+        let key = (entry.rule.trigger.clone(), entry.rule.conditions.clone(), entry.revokes);
+        let Some(earlier) = self.by_key.get(&key).and_then(|&at| self.entries.get_mut(at)) else {
+            self.by_key.insert(key, self.entries.len());
+            self.entries.push(entry);
+            return Ok(());
+        };
+        let (Effect::Answer(records), Effect::Answer(more)) = (&mut earlier.rule.effect, entry.rule.effect)
+        else {
+            return Ok(());
+        };
+        for record in more {
+            if records.contains(&record) {
+                continue;
+            }
+            let alone = |record: &LocalData| matches!(record, LocalData::Cname(_));
+            if alone(&record) || records.iter().any(alone) {
+                return Err((key.0, Why::CnameAlone));
+            }
+            if records.len() == MOST_RECORDS {
+                return Err((key.0, Why::ManyRecords));
+            }
+            records.push(record);
+        }
+        Ok(())
+    }
 }
 
 /// A word as a name, with what lists get wrong told apart.
 fn name_of(word: &str) -> Result<Name, Why> {
-    if word.parse::<std::net::IpAddr>().is_ok() {
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let plain = word.bytes().all(letters);
+    // An address in letters of names ends in a digit.
+    let digit = word.ends_with(|last: char| last.is_ascii_digit());
+    if (digit || !plain) && word.parse::<std::net::IpAddr>().is_ok() {
         return Err(Why::Address);
     }
-    if word.contains("://") || word.contains('/') {
-        return Err(Why::Url);
-    }
-    if word.starts_with("||") || word.starts_with("@@") || word.ends_with('^') {
-        return Err(Why::AdblockRule);
-    }
-    if word.contains('*') {
-        return Err(Why::Wildcard);
-    }
-    let strange = |c: &char| c.is_ascii() && !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.');
-    if let Some(character) = word.chars().find(strange) {
-        return Err(Why::Name(NameError::Character(character)));
+    if !plain {
+        if word.contains('/') {
+            return Err(Why::Url);
+        }
+        if word.starts_with("||") || word.starts_with("@@") || word.ends_with('^') {
+            return Err(Why::AdblockRule);
+        }
+        if word.contains('*') {
+            return Err(Why::Wildcard);
+        }
+        let strange = |c: &char| c.is_ascii() && !letters(*c as u8);
+        if let Some(character) = word.chars().find(strange) {
+            return Err(Why::Name(NameError::Character(character)));
+        }
     }
     let name = Name::parse(word)?;
     if name.is_root() { Err(Why::Root) } else { Ok(name) }
@@ -247,64 +350,52 @@ fn shorten(text: &str) -> String {
     }
 }
 
+/// A line without its end.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    /// From 1.
+    number: u32,
+    bytes: &'a [u8],
+    /// Where it starts in the text.
+    start: usize,
+}
+
 /// Numbered lines, without line ends (LF, CRLF or a lone CR) and without a byte order mark at the start.
+#[derive(Clone)]
 struct Lines<'a> {
-    rest: &'a [u8],
+    text: &'a [u8],
+    at: usize,
     number: u32,
 }
 
 impl<'a> Lines<'a> {
     fn new(text: &'a [u8]) -> Self {
-        Self { rest: text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text), number: 0 }
+        Self { text: text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text), at: 0, number: 0 }
+    }
+
+    /// A line together with the next ones.
+    fn joined(&mut self, first: Line<'a>, more: u32) -> &'a [u8] {
+        let mut end = first.start + first.bytes.len();
+        for line in self.by_ref().take(more as usize) {
+            end = line.start + line.bytes.len();
+        }
+        self.text.get(first.start..end).unwrap_or(first.bytes)
     }
 }
 
 impl<'a> Iterator for Lines<'a> {
-    type Item = (u32, &'a [u8]);
+    type Item = Line<'a>;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
+    fn next(&mut self) -> Option<Line<'a>> {
+        let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
         self.number = self.number.saturating_add(1);
-        let end = self.rest.iter().position(|&b| b == b'\n' || b == b'\r').unwrap_or(self.rest.len());
-        let (line, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, &[]));
-        self.rest = rest.strip_prefix(b"\r\n").or_else(|| rest.get(1..)).unwrap_or_default();
-        Some((self.number, line))
+        let start = self.at;
+        let length = rest.iter().position(|&b| b == b'\n' || b == b'\r').unwrap_or(rest.len());
+        let (bytes, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        let end = if behind.starts_with(b"\r\n") { 2 } else { usize::from(!behind.is_empty()) };
+        self.at = start + length + end;
+        Some(Line { number: self.number, bytes, start })
     }
-}
-
-/// Reads a whole list into memory: entries, reports, counts.
-pub fn collect(text: &[u8], format: Format) -> (Vec<Entry>, Vec<Rejected>, Counts) {
-    let (mut entries, mut rejected) = (Vec::new(), Vec::new());
-    let counts = parse(text, format, |entry| entries.push(entry), |report| rejected.push(report));
-    (entries, rejected, counts)
-}
-
-/// The names of a hosts file that are no rules.
-fn is_boilerplate(name: &str) -> bool {
-    let name: Cow<'_, str> = match name.bytes().any(|b| b.is_ascii_uppercase()) {
-        true => name.to_ascii_lowercase().into(),
-        false => name.into(),
-    };
-    matches!(
-        name.as_ref(),
-        "localhost"
-            | "localhost.localdomain"
-            | "localhost4"
-            | "localhost4.localdomain4"
-            | "localhost6"
-            | "localhost6.localdomain6"
-            | "local"
-            | "broadcasthost"
-            | "ip6-localhost"
-            | "ip6-loopback"
-            | "ip6-localnet"
-            | "ip6-mcastprefix"
-            | "ip6-allnodes"
-            | "ip6-allrouters"
-            | "ip6-allhosts"
-    )
 }
 
 #[cfg(test)]

@@ -3,13 +3,16 @@
 //! `#`, `;`, `!` and `//` start a comment; `#` does so anywhere, since no name has one, the others at the start
 //! of a line or behind white space. A name covers all below it; `*.name` is the same.
 
-use super::{Found, Rule, Scope, Why, name_of};
+use super::{Out, Rule, Scope, Why, name_of};
 
 /// The line without its comment and without white space around.
 pub(super) fn without_comment(line: &str) -> &str {
     let line = line.split_once('#').map_or(line, |(head, _)| head).trim();
     if line.starts_with([';', '!']) || line.starts_with("//") {
         return "";
+    }
+    if !line.contains([' ', '\t']) {
+        return line;
     }
     let mut end = line.len();
     for mark in [";", "!", "//"] {
@@ -22,16 +25,16 @@ pub(super) fn without_comment(line: &str) -> &str {
     line.get(..end).unwrap_or(line).trim_end()
 }
 
-pub(super) fn line(line: &str, sink: &mut dyn FnMut(Found)) {
+pub(super) fn line(line: &str, out: &mut Out) {
     let rule = without_comment(line);
     if rule.is_empty() {
         return;
     }
     if rule.contains(char::is_whitespace) {
-        return sink(Found::Rejected(rule, Why::Words));
+        return out.reject(rule, Why::Words);
     }
     match name_of(rule.strip_prefix("*.").unwrap_or(rule)) {
-        Ok(name) => sink(Found::Rule(Rule::listed(name, Scope::Suffix))),
-        Err(why) => sink(Found::Rejected(rule, why)),
+        Ok(name) => out.rule(Rule::listed(name, Scope::Suffix)),
+        Err(why) => out.reject(rule, why),
     }
 }

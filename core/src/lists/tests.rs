@@ -87,10 +87,18 @@ fn the_format_is_told_from_the_first_lines() {
     assert_eq!("rpz2".parse::<Format>(), Err(UnknownFormat("rpz2".into())));
 }
 
+#[test]
+fn an_unknown_format_is_told_all_that_are_known() {
+    let words = Format::ALL.map(Format::as_str);
+    let message = UnknownFormat("x".into()).to_string();
+    assert!(message.ends_with(&format!("known: {}", words.join(", "))), "{message}");
+    assert!(words.iter().all(|word| word.parse::<Format>().is_ok_and(|format| format.to_string() == **word)));
+}
+
 proptest::proptest! {
     #[test]
-    fn every_line_of_any_bytes_is_accounted_for(text: Vec<u8>, hosts: bool) {
-        let format = if hosts { Format::Hosts } else { Format::Plain };
+    fn every_line_of_any_bytes_is_accounted_for(text: Vec<u8>, format in 0..Format::ALL.len()) {
+        let format = Format::ALL[format];
         let (entries, _, counts) = collect(&text, format);
         proptest::prop_assert_eq!(counts.rules + counts.comments + counts.rejected, counts.lines);
         proptest::prop_assert_eq!(counts.entries, entries.len() as u64);
