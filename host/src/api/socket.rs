@@ -92,10 +92,11 @@ pub fn ask_socket(socket: &Path, path: &str, body: &Value) -> io::Result<SocketR
     stream.set_read_timeout(Some(TIMEOUT))?;
     let body = body.to_string();
     let length = body.len();
-    write!(
-        stream,
+    // In one piece: a handler that looks at no body may have answered and closed before a second one is written.
+    let request = format!(
         "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    )?;
+    );
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let bad = || io::Error::other("the socket's answer is no HTTP");
