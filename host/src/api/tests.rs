@@ -58,7 +58,7 @@ impl Server {
             let path = folder.path().join(spec.rsplit(':').next().unwrap());
             std::fs::write(&path, text).unwrap();
             let prefix = spec.rsplit_once(':').map_or(String::new(), |(prefix, _)| format!("{prefix}:"));
-            config.lists.push(format!("{prefix}{}", path.display()));
+            config.lists.push(format!("{prefix}{}", path.display()).parse().unwrap());
         }
         let file = Arc::new(Mutex::new(config.clone()));
         let read = file.clone();
@@ -480,7 +480,7 @@ async fn a_reload_reads_the_configuration_again() {
     let server = Server::start(&[("block:plain:a.txt", "evil.example\n")]).await;
     let path = server.folder.path().join("b.txt");
     std::fs::write(&path, "second.example\n").unwrap();
-    server.config.lock().unwrap().lists.push(format!("block:plain:{}", path.display()));
+    server.config.lock().unwrap().lists.push(format!("block:plain:{}", path.display()).parse().unwrap());
     let answer = server.post("/api/v1/reload", &server.token(Role::Admin), &Value::Null).await;
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
     let listed = |server: &Server| {

@@ -184,7 +184,7 @@ fn compile(args: &Compile) -> Result<(), ListsError> {
             let rejected = report.rejected.iter();
             json!({
                 "name": report.name, "role": report.role.as_str(), "format": report.format.as_str(),
-                "path": report.path, "lines": counts.lines, "rules": counts.rules, "comments": counts.comments,
+                "path": report.place.to_string(), "lines": counts.lines, "rules": counts.rules, "comments": counts.comments,
                 "rejected": counts.rejected, "entries": counts.entries,
                 "first_rejected": rejected.map(|r| json!({"line": r.line, "text": r.text, "why": r.why.to_string()}))
                     .collect::<Vec<_>>(),

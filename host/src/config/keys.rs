@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use dnsvet_core::policy::{Group, Schedule};
 use toml::{Table, Value};
 
+use super::lists::ListTable;
 use super::{Config, Listen, Modes, Retention};
 
 /// How a key's value is written in the environment and as a flag.
@@ -18,6 +19,8 @@ pub enum Kind {
     TextList,
     /// A TOML array of tables: `[{ name = "kids", clients = ["10.1.0.0/16"] }]`.
     Tables,
+    /// Texts with commas between them, or a TOML array of texts and tables.
+    Mixed,
 }
 
 /// One key.
@@ -50,7 +53,9 @@ impl Key {
             path if path.starts_with("mode.") => "\"off\", \"log\" or \"enforce\"",
             "allow_from" => "networks such as [\"10.0.0.0/8\", \"::1/128\"]",
             "upstreams" => "addresses such as [\"192.0.2.53\", \"[2001:db8::53]:5353\"]",
-            "lists" => "texts such as [\"block:hosts:/etc/dnsvet/ads.hosts\"]",
+            "lists" => {
+                "texts such as [\"block:hosts:/etc/dnsvet/ads.hosts\"], or tables with the keys that `dnsvet config reference` shows"
+            }
             "local_zones" => "names such as [\"corp.example\"]",
             "groups" => "[[groups]] tables with the keys that `dnsvet config reference` shows",
             "failure_mode" => "\"allow\" or \"deny\"",
@@ -137,6 +142,13 @@ pub(super) fn group_fields() -> Table {
     Table::try_from(Group::default()).unwrap_or_default()
 }
 
+/// The fields of one `[[lists]]` table, with defaults and docs, in the order of the struct.
+pub(super) fn list_fields() -> Vec<(&'static str, Value, &'static str)> {
+    let mut defaults = Table::try_from(ListTable::default()).unwrap_or_default();
+    let fields = ListTable::DOCS.iter();
+    fields.filter_map(|(name, doc)| Some((*name, defaults.remove(*name)?, doc.trim()))).collect()
+}
+
 /// The fields of one `[[groups.schedules]]` table.
 pub(super) fn schedule_fields() -> Vec<String> {
     let schedule = Schedule { name: String::new(), from_minute: 0, to_minute: 0 };
@@ -147,6 +159,7 @@ fn key(path: String, doc: &str, value: &Value) -> Key {
     let kind = match value {
         Value::Integer(_) => Kind::Count,
         Value::Array(_) if path == "groups" => Kind::Tables,
+        Value::Array(_) if path == "lists" => Kind::Mixed,
         Value::Array(_) => Kind::TextList,
         _ => Kind::Text,
     };
@@ -216,7 +229,7 @@ mod tests {
     fn what_a_reload_leaves_for_the_next_start_is_named() {
         let running = Config::default();
         let mut fresh = Config {
-            lists: vec!["x".into()],
+            lists: vec!["x".parse().unwrap()],
             local_zones: vec!["corp.example".into()],
             groups: vec![Group::default()],
             mode: Modes { models: dnsvet_core::policy::Mode::Enforce, ..Modes::default() },

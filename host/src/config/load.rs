@@ -14,7 +14,7 @@ use dnsvet_core::verdict::Action;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
-use super::keys::{group_fields, nearest, schedule_fields, section};
+use super::keys::{group_fields, list_fields, nearest, schedule_fields, section};
 use super::{Config, Key, Kind, keys};
 
 /// Where a value was read.
@@ -180,8 +180,10 @@ fn read_file(path: &Path, text: &str) -> Result<Vec<(&'static Key, Value, usize)
         let top = name.get_ref().as_ref();
         if section(top).is_none() {
             let key = known(top, &at(name.span().start))?;
-            if key.kind == Kind::Tables {
-                check_groups(value.get_ref(), &at)?;
+            match key.kind {
+                Kind::Tables => check_groups(value.get_ref(), &at)?,
+                Kind::Mixed => check_lists(value.get_ref(), &at)?,
+                _ => {}
             }
             if let Some(value) = values.get(top) {
                 found.push((key, value.clone(), line_of(name.span().start)));
@@ -230,6 +232,20 @@ fn check_groups(groups: &DeValue<'_>, at: &dyn Fn(usize) -> Place) -> Result<(),
     Ok(())
 }
 
+/// Unknown keys inside the tables of `lists`, each with its own line.
+fn check_lists(lists: &DeValue<'_>, at: &dyn Fn(usize) -> Place) -> Result<(), ConfigError> {
+    let fields: Vec<&str> = list_fields().into_iter().map(|(name, ..)| name).collect();
+    let items = lists.as_array().into_iter().flat_map(|items| items.iter());
+    for name in items.filter_map(|item| item.get_ref().as_table()).flat_map(|table| table.keys()) {
+        if !fields.contains(&name.get_ref().as_ref()) {
+            let nearest = nearest(name.get_ref(), fields.iter().copied()).map(str::to_owned);
+            let key = format!("lists.{}", name.get_ref());
+            return Err(ConfigError::UnknownKey { place: at(name.span().start), key, nearest });
+        }
+    }
+    Ok(())
+}
+
 /// A text of the environment or a flag as the key's type.
 fn from_text(key: &Key, text: &str, place: &Place) -> Result<Value, ConfigError> {
     let bad = |got: String| ConfigError::BadValue {
@@ -241,20 +257,29 @@ fn from_text(key: &Key, text: &str, place: &Place) -> Result<Value, ConfigError>
     match key.kind {
         Kind::Text => Ok(Value::String(text.to_owned())),
         Kind::Count => text.trim().parse().map(Value::Integer).map_err(|_| bad(format!("`{text}`"))),
-        Kind::TextList => {
+        Kind::Mixed if text.trim_start().starts_with('[') => {
+            inline(text, |value| check_lists(value, &|_| place.clone()))?
+                .ok_or_else(|| bad(format!("`{text}`")))
+        }
+        Kind::TextList | Kind::Mixed => {
             let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
             Ok(Value::Array(parts.map(|part| Value::String(part.to_owned())).collect()))
         }
-        Kind::Tables => {
-            let document = format!("value = {text}");
-            let spanned = DeTable::parse(&document).map_err(|_| bad(format!("`{text}`")))?;
-            if let Some(groups) = spanned.get_ref().get("value") {
-                check_groups(groups.get_ref(), &|_| place.clone())?;
-            }
-            let table: Table = document.parse().map_err(|_| bad(format!("`{text}`")))?;
-            table.get("value").cloned().ok_or_else(|| bad("empty".into()))
-        }
+        Kind::Tables => inline(text, |value| check_groups(value, &|_| place.clone()))?
+            .ok_or_else(|| bad(format!("`{text}`"))),
     }
+}
+
+/// A TOML value of one line, looked at by `check`; `None` if it is none.
+fn inline(
+    text: &str,
+    check: impl FnOnce(&DeValue<'_>) -> Result<(), ConfigError>,
+) -> Result<Option<Value>, ConfigError> {
+    let document = format!("value = {text}");
+    let Ok(spanned) = DeTable::parse(&document) else { return Ok(None) };
+    let Some(value) = spanned.get_ref().get("value") else { return Ok(None) };
+    check(value.get_ref())?;
+    Ok(document.parse::<Table>().ok().and_then(|mut table| table.remove("value")))
 }
 
 /// Whether this key alone makes a configuration, and one that can work.
@@ -468,6 +493,47 @@ mod tests {
         assert!(message.starts_with("environment variable DNSVET_WORKERS: `workers` is `x`"), "{message}");
         let message = load("", &[], &[("workers", "-1")]).unwrap_err();
         assert!(message.starts_with("flag --workers: `workers` is -1"), "{message}");
+    }
+
+    #[test]
+    fn lists_are_texts_and_tables_from_each_place() {
+        let text = "lists = [\"allow:ours.txt\", { source = \"https://lists.example/ads\", mode = \"log\" }]";
+        let from_file = load(text, &[], &[]).unwrap();
+        let inline = "[\"allow:ours.txt\", { source = \"https://lists.example/ads\", mode = \"log\" }]";
+        assert_eq!(load("", &[("DNSVET_LISTS", inline)], &[]).unwrap(), from_file);
+        let texts = load("", &[], &[("lists", "allow:ours.txt, https://lists.example/ads")]).unwrap();
+        assert_eq!(texts.lists[0], from_file.lists[0]);
+        assert_eq!((texts.lists[1].mode, from_file.lists[1].mode), (Mode::Enforce, Mode::Log));
+        let tables = "[[lists]]\nsource = \"https://lists.example/ads\"\nmode = \"log\"";
+        assert_eq!(load(tables, &[], &[]).unwrap().lists, from_file.lists[1..]);
+    }
+
+    #[test]
+    fn a_wrong_list_is_refused_with_its_place_and_the_reason() {
+        for (text, message) in [
+            ("\n[[lists]]\nsorce = \"x\"", "F:3: unknown key `lists.sorce`; did you mean `source`?"),
+            ("lists = [{ source = \"x\", every = 3 }]", "F:1: unknown key `lists.every`"),
+            ("lists = [3]", "F:1: `lists` is [3] (invalid type"),
+            (
+                "lists = [\"ftp://a.example/b\"]",
+                "F:1: `lists` is [\"ftp://a.example/b\"] (list `ftp://a.example/b`: ",
+            ),
+            ("lists = [{ name = \"x\" }]", "F:1: `lists` is [{ name = \"x\" }] (a list without `source`"),
+            (
+                "lists = [{ source = \"a\", name = \"x\" }, { source = \"b\", name = \"x\" }]",
+                "F:1: `lists` is [{ name = \"x\", source = \"a\" }, { name = \"x\", source = \"b\" }] (two lists with the name `x`",
+            ),
+        ] {
+            let error = load(text, &[], &[]).unwrap_err();
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn lists_of_one_file_name_are_told_apart() {
+        let text = "lists = [\"/a/ads.txt\", \"/b/ads.txt\", { source = \"/c/x\", name = \"ads-2\" }]";
+        let names: Vec<_> = load(text, &[], &[]).unwrap().lists.into_iter().map(|list| list.name).collect();
+        assert_eq!(names, ["ads", "ads-3", "ads-2"]);
     }
 
     #[test]

@@ -17,10 +17,11 @@ use dnsvet_core::verdict::inspect::is_inside;
 use dnsvet_models::registry::{Registry, RegistryError};
 use ed25519_dalek::SigningKey;
 
+use super::subscription::shelf::{Shelf, Slot};
 use super::{ControlError, ListStatus, Published, secret};
 use crate::bundled;
-use crate::config::Config;
-use crate::lists::{self, ListReport, ListSource, NoPath};
+use crate::config::{Config, ListConfig};
+use crate::lists::{self, ListReport, Place};
 use crate::store::control::{ControlStore, Decision, Scope};
 use crate::store::{StoreError, Tenant, now_ms};
 
@@ -34,17 +35,16 @@ const EXPIRES_MS: u64 = 30 * 86_400_000;
 /// Why no snapshot was made.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
-    /// A text of `lists` names no list.
-    #[error("`lists`: {0}")]
-    Source(#[from] NoPath),
     /// A list can't be read, or the builder refused.
     #[error(transparent)]
     List(#[from] lists::CompileError),
     /// A list in which no line is a rule.
-    #[error("list {}: none of its {lines} lines is a {format} rule ({first}); name its format in `lists`, as in hosts:PATH", path.display())]
+    #[error(
+        "list {place}: none of its {lines} lines is a {format} rule ({first}); name its format in `lists`, as in hosts:PATH"
+    )]
     NoRules {
         /// Its file.
-        path: PathBuf,
+        place: Place,
         /// How many lines it has.
         lines: u64,
         /// What it was read as.
@@ -107,8 +107,7 @@ impl Compiler {
                     name: info.name.clone(),
                     role: info.role.as_str().into(),
                     entries: info.entries,
-                    rejected: 0,
-                    first_rejected: None,
+                    ..ListStatus::default()
                 });
                 let (id, serial, built_ms) = (opened.id().to_owned(), opened.serial(), opened.made_ms());
                 Some(Arc::new(Published { id, serial, bytes, built_ms, lists: lists.collect() }))
@@ -170,26 +169,44 @@ impl Compiler {
 fn load(config: &Config, key_seed: [u8; 16]) -> Result<Loaded, CompileError> {
     let mut builder = Builder::new(0, key_seed);
     builder.policy(policy(config));
-    let sources = config.lists.iter().map(|text| text.parse()).collect::<Result<Vec<ListSource>, _>>()?;
-    let mut reports = Vec::new();
-    for source in &sources {
-        reports.push(lists::add(&mut builder, source)?);
+    let shelf = Shelf::of(&config.data_dir);
+    let mut statuses = Vec::new();
+    let mut has_popular = false;
+    for list in &config.lists {
+        let text = text_of(list, &shelf)?;
+        has_popular |= list.source.role == Role::Popular && text.is_some();
+        let text = text.unwrap_or_default();
+        let report = lists::add_text(&mut builder, list.info(), &list.source, &text);
+        statuses.push(status(report)?);
     }
     // Without popular names nothing would keep a model from blocking them, so those are never left out.
-    let has_popular = sources.iter().any(|source| source.role == Role::Popular);
     for list in bundled::lists() {
-        if sources.is_empty() || list.role == Role::Popular && !has_popular {
-            let text = list.text().map_err(CompileError::Bundled)?;
-            let source = ListSource { role: list.role, format: Some(Format::Plain), path: list.name.into() };
-            reports.push(lists::add_text(&mut builder, &source, list.licence, &text));
+        if config.lists.is_empty() || list.role == Role::Popular && !has_popular {
+            statuses.push(status(list.add_to(&mut builder).map_err(CompileError::Bundled)?)?);
         }
     }
     let brands = bundled::brand_names().map_err(CompileError::Bundled)?;
     let brands = String::from_utf8_lossy(&brands);
     builder.brands(Brands::from_popular(brands.lines()).encode());
     builder.small_model(small_model()?);
-    let lists = reports.into_iter().map(status).collect::<Result<_, _>>()?;
-    Ok(Loaded { builder, lists })
+    Ok(Loaded { builder, lists: statuses })
+}
+
+/// The text of a list as it is in force: a file as it is now, of a URL the last good copy. `None` if it was never
+/// fetched: the list is there and empty, so that it has a place in the overview.
+fn text_of(list: &ListConfig, shelf: &Shelf) -> Result<Option<Vec<u8>>, CompileError> {
+    match &list.source.place {
+        Place::File(path) => Ok(Some(lists::read(path)?)),
+        Place::Url(url) => match shelf.read(&Shelf::key(&list.name, url.as_str()), Slot::Good) {
+            Ok(copy) => Ok(copy.map(|copy| copy.text)),
+            Err(error) => {
+                tracing::warn!(list = list.name, %error, "a list is empty until it is fetched again");
+                Ok(None)
+            }
+        },
+        // Refused by the configuration.
+        Place::Transfer(_) => Ok(None),
+    }
 }
 
 /// The bundled small model, in the form that filters read.
@@ -202,15 +219,17 @@ fn small_model() -> Result<Vec<u8>, CompileError> {
 fn status(report: ListReport) -> Result<ListStatus, CompileError> {
     let first_rejected = report.complaints().next();
     let counts = report.counts;
-    if let (0, Some(first)) = (counts.entries, &first_rejected) {
-        let (path, first) = (report.path.clone(), first.clone());
-        return Err(CompileError::NoRules { path, lines: counts.lines, format: report.format, first });
+    // What was fetched was looked at when it came; one bad list out there must not stop the others here.
+    if let (Place::File(_), 0, Some(first)) = (&report.place, counts.entries, &first_rejected) {
+        let (place, first) = (report.place.clone(), first.clone());
+        return Err(CompileError::NoRules { place, lines: counts.lines, format: report.format, first });
     }
     if let Some(first) = &first_rejected {
         tracing::warn!(list = report.name, rejected = counts.rejected, first, "lines of a list were skipped");
     }
     let (name, role) = (report.name, report.role.as_str().to_owned());
-    Ok(ListStatus { name, role, entries: counts.entries, rejected: counts.rejected, first_rejected })
+    let (entries, rejected) = (counts.entries, counts.rejected);
+    Ok(ListStatus { name, role, entries, rejected, first_rejected, ..ListStatus::default() })
 }
 
 /// The policy that a configuration means: its groups, and one for everybody who is in none.
