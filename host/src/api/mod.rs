@@ -15,6 +15,7 @@ mod check;
 mod feed;
 mod health;
 mod http;
+mod lists;
 mod problem;
 mod queries;
 mod render;

@@ -13,7 +13,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixSocket};
 
-use super::{Api, Problem, vetting};
+use super::{Api, Problem, lists, vetting};
 use crate::control::socket_path;
 use crate::store::control::{Identity, Role};
 use crate::store::{StoreError, Tenant};
@@ -48,15 +48,21 @@ impl ControlSocket {
 
     /// Serves it, without an end.
     pub(super) async fn serve(self, api: Api) {
-        let router =
-            Router::new().route("/vetting", post(vet)).route("/reload", post(reload)).with_state(api);
+        let router = Router::new()
+            .route("/vetting", post(vet))
+            .route("/reload", post(reload))
+            .route("/lists/status", post(lists::status))
+            .route("/lists/update", post(lists::update))
+            .route("/lists/accept", post(lists::accept))
+            .with_state(api);
         if let Err(error) = axum::serve(self.0, router).await {
-            tracing::error!(%error, "the control socket ended; `dnsvet vet` will not work");
+            tracing::error!(%error, "the control socket ended; `dnsvet vet` and `lists` will not work");
         }
     }
 }
 
-fn local() -> Identity {
+/// Whoever can open the socket.
+pub(super) fn local() -> Identity {
     Identity { name: "local".into(), role: Role::Admin, tenant: Tenant::DEFAULT }
 }
 

@@ -8,5 +8,6 @@ pub mod model;
 pub mod score;
 mod scorer_client;
 pub mod serve;
+mod subscriptions;
 pub mod user;
 pub mod vet;
