@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use dnsvet_core::lists::Format;
 use dnsvet_core::model::Brands;
 use dnsvet_core::policy::Policy;
-use dnsvet_core::snapshot::{Builder, Role};
+use dnsvet_core::snapshot::{Builder, ListInfo, Role};
 use ed25519_dalek::SigningKey;
 
-use crate::lists::{CompileError, ListReport, ListSource, add_text};
+use crate::explain::Places;
+use crate::lists::{CompileError, ListReport, ListSource, Place, add_text};
 
 /// Draws the bundled snapshot's hash key. It protects nothing: these lists are public and popular names are
 /// checked for collisions when the snapshot is built.
@@ -33,6 +34,15 @@ impl BundledList {
     /// Its text: one name a line, sorted.
     pub fn text(&self) -> io::Result<Vec<u8>> {
         zstd::decode_all(self.packed)
+    }
+
+    /// Adds it to a builder.
+    pub fn add_to(&self, builder: &mut Builder, places: Option<&mut Places>) -> io::Result<ListReport> {
+        let place = Place::File(PathBuf::from(self.name));
+        let source = ListSource { role: self.role, format: Some(Format::Plain), place };
+        let (name, licence) = (self.name.to_owned(), self.licence.to_owned());
+        let info = ListInfo { name, role: self.role, licence, ..ListInfo::default() };
+        Ok(add_text(builder, places, info, &source, &self.text()?))
     }
 }
 
@@ -89,9 +99,7 @@ pub struct Options {
 pub fn add_to(builder: &mut Builder) -> io::Result<Vec<ListReport>> {
     let mut reports = Vec::new();
     for list in lists() {
-        let source =
-            ListSource { role: list.role, format: Some(Format::Plain), path: PathBuf::from(list.name) };
-        reports.push(add_text(builder, &source, list.licence, &list.text()?));
+        reports.push(list.add_to(builder, None)?);
     }
     builder.brands(brands()?);
     Ok(reports)

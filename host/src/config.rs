@@ -3,22 +3,12 @@
 //! file. The structs below are the one place where a key exists: their docstrings are the reference page
 //! ([`reference`]), their defaults the defaults.
 
-mod flags;
-mod keys;
-mod load;
-mod reference;
-
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use dnsvet_core::policy::{FailureMode, Group, Mode};
+use dnsvet_core::policy::{Designated, FailureMode, Group, Mode, NamedClient};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-pub use flags::Flags;
-pub use keys::{Key, Kind, keys};
-pub use load::{ConfigError, Place};
-pub use reference::reference;
 
 /// Defines a struct and, beside it, what its docstrings say of each field.
 macro_rules! documented {
@@ -38,6 +28,18 @@ macro_rules! documented {
     };
 }
 
+mod flags;
+mod keys;
+mod lists;
+mod load;
+mod reference;
+
+pub use flags::Flags;
+pub use keys::{Key, Kind, keys};
+pub use lists::{ListConfig, ListConfigError};
+pub use load::{ConfigError, Place};
+pub use reference::reference;
+
 documented! {
     /// The whole configuration.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,10 +52,19 @@ documented! {
         pub allow_from: Vec<IpNet>,
         /// Upstream resolvers, `ADDRESS` or `ADDRESS:PORT`; empty: the system's, then a public pair; `demo` alone: no network, invented addresses.
         pub upstreams: Vec<String>,
-        /// Lists: `[block:|allow:|mandatory:|popular:][plain:|hosts:]PATH`; empty: the bundled ones.
-        pub lists: Vec<String>,
+        /// Lists: `[ROLE:][FORMAT:]` and a path or an `https://` URL, or tables that say more; empty: the bundled ones.
+        #[serde(deserialize_with = "lists::deserialize")]
+        pub lists: Vec<ListConfig>,
         /// Groups of clients; empty: one for everybody.
         pub groups: Vec<Group>,
+        /// Rules of your own for everybody, in adblock syntax: `||ads.example^`, `@@||cdn.example^`, `|nas.example^$dnsrewrite=10.0.0.5`.
+        pub rules: Vec<String>,
+        /// Names of clients, for `$client` rules: tables of `name` and `nets`.
+        pub client_names: Vec<NamedClient>,
+        /// A DHCP server's file of leases (dnsmasq, ISC, Kea) that names clients too; empty: none.
+        pub dhcp_leases: PathBuf,
+        /// Our own encrypted doors as clients find them (RFC 9462): tables of `name`, `protocols`, `port`, `doh_path`, `addresses`.
+        pub discovery: Vec<Designated>,
         /// Zones that are answered inside the network, such as `corp.example`: never scored, never tunnel-checked.
         pub local_zones: Vec<String>,
         /// What happens if a remote call fails: `allow` or `deny`.
@@ -166,6 +177,10 @@ impl Default for Config {
             upstreams: Vec::new(),
             lists: Vec::new(),
             groups: Vec::new(),
+            rules: Vec::new(),
+            client_names: Vec::new(),
+            dhcp_leases: PathBuf::new(),
+            discovery: Vec::new(),
             local_zones: Vec::new(),
             failure_mode: FailureMode::Allow,
             mode: Modes::default(),

@@ -137,7 +137,8 @@ impl Index {
         }
         let (lists_bytes, count) = number(8).zip(number(16)).ok_or_else(damaged)?;
         let from = HEADER_BYTES.checked_add(lists_bytes).ok_or_else(damaged)?;
-        let end = count.checked_mul(RECORD_BYTES).and_then(|bytes| bytes.checked_add(from)).ok_or_else(damaged)?;
+        let end =
+            count.checked_mul(RECORD_BYTES).and_then(|bytes| bytes.checked_add(from)).ok_or_else(damaged)?;
         let lists = map.get(HEADER_BYTES..from).ok_or_else(damaged)?;
         let lists = serde_json::from_slice(lists).map_err(|_| damaged())?;
         if end > map.len() {
@@ -155,7 +156,9 @@ impl Index {
         };
         let first = records.partition_point(|record| hash_of(record) < wanted);
         let same = records.get(first..).unwrap_or_default().iter();
-        same.take_while(|record| hash_of(record) == wanted).filter_map(|record| self.place(record, key)).collect()
+        same.take_while(|record| hash_of(record) == wanted)
+            .filter_map(|record| self.place(record, key))
+            .collect()
     }
 
     fn place(&self, record: &[u8; RECORD_BYTES], key: &str) -> Option<Place> {

@@ -87,7 +87,9 @@ fn kea(text: &str, found: &mut Found<'_>) {
     for line in lines {
         let fields: Vec<&str> = line.split(',').collect();
         let field = |at: Option<usize>| at.and_then(|at| fields.get(at).copied());
-        let Some(address) = field(Some(address)).and_then(|text| text.parse::<IpAddr>().ok()) else { continue };
+        let Some(address) = field(Some(address)).and_then(|text| text.parse::<IpAddr>().ok()) else {
+            continue;
+        };
         let in_use = field(state).is_none_or(|state| state == "0");
         let ends_s = field(expire).and_then(|text| text.parse().ok());
         found(address, field(Some(name)).filter(|_| in_use).unwrap_or_default(), ends_s);

@@ -4,63 +4,31 @@
 //! block:hosts:ads.txt.gz ─► ListSource ─► read (.gz and .zst too) ─► parse ─► Builder ─► .dvs
 //!                                                       └─► ListReport: counts, first bad lines
 //! ```
+//!
+//! Only files are read here. What comes over the network is fetched by `control::subscription`.
 
-use std::fmt;
-use std::io::Read;
+mod source;
+mod unpack;
+
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use dnsvet_core::lists::{self, Counts, Format, Rejected};
+use dnsvet_core::lists::{self, Counts, Format, Rejected, Why};
 use dnsvet_core::policy::Policy;
-use dnsvet_core::snapshot::{BuildError, Builder, Role, Snapshot, SnapshotError, Vetted};
+use dnsvet_core::snapshot::{
+    BuildError, Builder, ListInfo, PatternError, Role, Snapshot, SnapshotError, Vetted,
+};
 use ed25519_dalek::SigningKey;
+
+use crate::explain::Places;
+
+pub use source::{ListSource, Place, SourceError, Transfer, prefixes};
+pub use unpack::{UnpackError, limited, unpack};
 
 /// The largest list that is read, bytes after decompression: some forty million names.
 const MOST_LIST_BYTES: u64 = 1 << 30;
 /// How many bad lines of a list a report keeps.
 const KEPT_REJECTED: usize = 5;
-
-/// A list as configuration names it: `[block:|allow:|mandatory:|popular:][FORMAT:]PATH`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListSource {
-    /// What its names are for; blocking, if not said.
-    pub role: Role,
-    /// How it is written; found out from its first lines, if not said.
-    pub format: Option<Format>,
-    /// Its file, also `.gz` and `.zst`.
-    pub path: PathBuf,
-}
-
-/// A text that names no list.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} names no file; write [block:|allow:|mandatory:|popular:][FORMAT:]PATH")]
-pub struct NoPath(String);
-
-impl FromStr for ListSource {
-    type Err = NoPath;
-
-    fn from_str(text: &str) -> Result<Self, NoPath> {
-        let prefixed = |text: &str, word: &str| text.strip_prefix(word)?.strip_prefix(':').map(str::to_owned);
-        let role = Role::ALL.into_iter().find_map(|role| Some((role, prefixed(text, role.as_str())?)));
-        let (role, rest) = role.unwrap_or((Role::Block, text.to_owned()));
-        let format = Format::ALL.into_iter().find_map(|f| Some((f, prefixed(&rest, f.as_str())?)));
-        let (format, path) = format.map_or((None, rest), |(format, rest)| (Some(format), rest));
-        if path.is_empty() {
-            return Err(NoPath(text.to_owned()));
-        }
-        Ok(Self { role, format, path: path.into() })
-    }
-}
-
-impl ListSource {
-    /// Its name in verdicts: the file's name without endings.
-    pub fn name(&self) -> String {
-        let file = self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy();
-        let stem = [".gz", ".zst"].iter().find_map(|end| file.strip_suffix(end)).unwrap_or(&file);
-        let stem = [".txt", ".hosts", ".list"].iter().find_map(|end| stem.strip_suffix(end)).unwrap_or(stem);
-        stem.to_owned()
-    }
-}
 
 /// Why no snapshot was made.
 #[derive(Debug, thiserror::Error)]
@@ -73,12 +41,17 @@ pub enum CompileError {
         /// What the system said.
         error: std::io::Error,
     },
-    /// A list is larger than is read.
-    #[error("list {}: more than 1 GiB of text; split it", path.display())]
-    TooLarge {
+    /// A list is packed and damaged, or larger than is read.
+    #[error("list {}: {error}; pack it again, or split it", path.display())]
+    Unpack {
         /// Its file.
         path: PathBuf,
+        /// What is wrong.
+        error: UnpackError,
     },
+    /// A list that is no file, where only files are read.
+    #[error("list {0}: only files are compiled here; download it first, or let `dnsvet serve` fetch it")]
+    NotAFile(Place),
     /// The builder refused.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -94,8 +67,8 @@ pub struct ListReport {
     pub name: String,
     /// What it is for.
     pub role: Role,
-    /// Its file.
-    pub path: PathBuf,
+    /// Where it is from.
+    pub place: Place,
     /// What it was read as.
     pub format: Format,
     /// Its lines, by what became of them.
@@ -107,11 +80,11 @@ pub struct ListReport {
 impl ListReport {
     /// The first bad lines as `file:line: "text": why`, and how many more there are.
     pub fn complaints(&self) -> impl Iterator<Item = String> {
-        let path = &self.path;
+        let place = &self.place;
         let first = self.rejected.iter();
-        let first = first.map(move |r| format!("{}:{}: {:?}: {}", path.display(), r.line, r.text, r.why));
+        let first = first.map(move |r| format!("{place}:{}: {:?}: {}", r.line, r.text, r.why));
         let more = self.counts.rejected.saturating_sub(self.rejected.len() as u64);
-        first.chain((more > 0).then(|| format!("{}: {more} more lines were passed over", path.display())))
+        first.chain((more > 0).then(|| format!("{place}: {more} more lines were passed over")))
     }
 }
 
@@ -158,7 +131,10 @@ pub fn compile(
     }
     let mut texts = Vec::with_capacity(sources.len());
     for source in sources {
-        let text = read(&source.path)?;
+        let Place::File(path) = &source.place else {
+            return Err(CompileError::NotAFile(source.place.clone()));
+        };
+        let text = read(path)?;
         if rest.key.is_none() {
             seed.update(&text);
         }
@@ -169,7 +145,8 @@ pub fn compile(
     let mut builder = Builder::new(rest.serial, key_seed);
     let mut reports = Vec::with_capacity(sources.len());
     for (source, text) in sources.iter().zip(texts) {
-        let report = add_text(&mut builder, source, "", &text);
+        let info = ListInfo { name: source.name(), role: source.role, ..ListInfo::default() };
+        let report = add_text(&mut builder, None, info, source, &text);
         on_list(&report);
         reports.push(report);
     }
@@ -181,22 +158,39 @@ pub fn compile(
     Ok(Compiled { bytes: builder.build(rest.key)?, reports })
 }
 
-/// Reads a list's file and adds its names to a builder.
-pub fn add(builder: &mut Builder, source: &ListSource) -> Result<ListReport, CompileError> {
-    Ok(add_text(builder, source, "", &read(&source.path)?))
-}
-
-/// Adds the names of a list's text to a builder. `licence` is an SPDX expression, empty if not known.
-pub fn add_text(builder: &mut Builder, source: &ListSource, licence: &str, text: &[u8]) -> ListReport {
+/// Adds the rules of a list's text to a builder, under the name and with the powers that `info` says, and where
+/// each stands to `places`.
+pub fn add_text(
+    builder: &mut Builder,
+    mut places: Option<&mut Places>,
+    info: ListInfo,
+    source: &ListSource,
+    text: &[u8],
+) -> ListReport {
     let format = source.format.unwrap_or_else(|| Format::detect(text));
-    let name = source.name();
-    let list = builder.list(&name, source.role, licence);
-    let mut rejected = Vec::new();
-    let counts = lists::parse(
+    let (name, role) = (info.name.clone(), info.role);
+    if let Some(places) = &mut places {
+        places.list(&name, &source.place.to_string());
+    }
+    let list = builder.add_list(info);
+    let lines = LineStarts::new(text);
+    let (mut rejected, mut refused) = (Vec::new(), Vec::new());
+    let mut counts = lists::parse(
         text,
         format,
         |entry| {
-            let _ = builder.add_rule(list, &entry.rule);
+            if entry.revokes {
+                builder.revoke(&entry.rule);
+                return;
+            }
+            match builder.add_rule(list, &entry.rule) {
+                Err(why) => refused.push((entry.line, why)),
+                Ok(()) => {
+                    if let Some(places) = &mut places {
+                        places.add(&entry.rule.trigger.key(), entry.line, &lines.text(entry.line));
+                    }
+                }
+            }
         },
         |report| {
             if rejected.len() < KEPT_REJECTED {
@@ -204,30 +198,59 @@ pub fn add_text(builder: &mut Builder, source: &ListSource, licence: &str, text:
             }
         },
     );
-    ListReport { name, role: source.role, path: source.path.clone(), format, counts, rejected }
+    for (line, why) in refused {
+        counts.entries -= 1;
+        counts.rules -= 1;
+        counts.rejected += 1;
+        if rejected.len() < KEPT_REJECTED {
+            let why = match why {
+                PatternError::Large => Why::LargeRegex,
+                other => Why::Regex(other.to_string()),
+            };
+            rejected.push(Rejected { line, text: lines.text(line).chars().take(80).collect(), why });
+        }
+    }
+    ListReport { name, role, place: source.place.clone(), format, counts, rejected }
 }
 
-/// Reads a file, decompressed if its first bytes say gzip or zstd.
+/// Where each line of a text starts, as list parsers count lines.
+struct LineStarts<'a> {
+    text: &'a [u8],
+    starts: Vec<u32>,
+}
+
+impl<'a> LineStarts<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let mut starts = vec![0];
+        let mut bytes = text.iter().enumerate().peekable();
+        while let Some((at, byte)) = bytes.next() {
+            match byte {
+                b'\r' if bytes.peek().is_some_and(|(_, next)| **next == b'\n') => {}
+                b'\n' | b'\r' => starts.push(u32::try_from(at + 1).unwrap_or(u32::MAX)),
+                _ => {}
+            }
+        }
+        Self { text, starts }
+    }
+
+    /// The text of a line, from 1, without white space around it.
+    fn text(&self, line: u32) -> Cow<'a, str> {
+        let at = (line as usize).saturating_sub(1);
+        let from = self.starts.get(at).map_or(self.text.len(), |from| *from as usize);
+        let end = self.starts.get(at + 1).map_or(self.text.len(), |end| *end as usize);
+        let bytes = self.text.get(from..end).unwrap_or_default();
+        String::from_utf8_lossy(bytes.trim_ascii())
+    }
+}
+
+/// Reads a file, unpacked if its first bytes say gzip or zstd.
+///
+/// # Errors
+/// If it can't be read, is damaged, or holds more than 1 GiB of text.
 pub fn read(path: &Path) -> Result<Vec<u8>, CompileError> {
-    let failed = |error| CompileError::Read { path: path.to_owned(), error };
-    let packed = std::fs::read(path).map_err(failed)?;
-    let mut text = Vec::new();
-    let most = MOST_LIST_BYTES + 1;
-    match packed.as_slice() {
-        [0x1f, 0x8b, ..] => {
-            let gz = flate2::read::MultiGzDecoder::new(packed.as_slice());
-            gz.take(most).read_to_end(&mut text).map_err(failed)?;
-        }
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            let zst = zstd::stream::read::Decoder::new(packed.as_slice()).map_err(failed)?;
-            zst.take(most).read_to_end(&mut text).map_err(failed)?;
-        }
-        _ => text = packed,
-    }
-    if text.len() as u64 > MOST_LIST_BYTES {
-        return Err(CompileError::TooLarge { path: path.to_owned() });
-    }
-    Ok(text)
+    let packed = std::fs::read(path).map_err(|error| CompileError::Read { path: path.to_owned(), error })?;
+    unpack(packed, MOST_LIST_BYTES).map_err(|error| CompileError::Unpack { path: path.to_owned(), error })
 }
 
 /// What a key file should hold.
@@ -307,16 +330,6 @@ enum OpenWhy {
     Snapshot(SnapshotError),
 }
 
-impl fmt::Display for ListSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.role.as_str())?;
-        if let Some(format) = self.format {
-            write!(f, "{format}:")?;
-        }
-        write!(f, "{}", self.path.display())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -333,19 +346,6 @@ mod tests {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         path
-    }
-
-    #[test]
-    fn a_source_names_role_format_and_path() {
-        let source = |text: &str| text.parse::<ListSource>().unwrap();
-        let want = |role, format, path: &str| ListSource { role, format, path: path.into() };
-        assert_eq!(source("/a/b.txt"), want(Role::Block, None, "/a/b.txt"));
-        assert_eq!(source("allow:x"), want(Role::Allow, None, "x"));
-        assert_eq!(source("hosts:x:y"), want(Role::Block, Some(Format::Hosts), "x:y"));
-        assert_eq!(source("mandatory:plain:x"), want(Role::Mandatory, Some(Format::Plain), "x"));
-        assert_eq!(source("popular:/d/top.txt.zst").name(), "top");
-        assert_eq!("block:hosts:".parse::<ListSource>(), Err(NoPath("block:hosts:".into())));
-        assert_eq!(source("mandatory:plain:x").to_string(), "mandatory:plain:x");
     }
 
     #[test]
@@ -378,6 +378,14 @@ mod tests {
             error.starts_with("list /nowhere/at/all.txt: ")
                 && error.ends_with("correct its path or its rights")
         );
+    }
+
+    #[test]
+    fn a_list_that_is_no_file_is_refused_with_what_to_do() {
+        let source: ListSource = "https://lists.example/ads.txt".parse().unwrap();
+        let error = compile(&[source], &rest(&Policy::default(), None), |_| {}).unwrap_err().to_string();
+        assert!(error.starts_with("list https://lists.example/ads.txt: only files"), "{error}");
+        assert!(error.contains("download it first"), "{error}");
     }
 
     #[test]

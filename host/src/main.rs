@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use dnsvet::commands::{check, config, doctor, lists, model, score, serve, user, vet};
+use dnsvet::commands::{check, config, doctor, lists, model, relief, score, serve, user, vet};
 
 /// Vet every DNS name: lists, policy, models, people.
 #[derive(Parser)]
@@ -20,8 +20,10 @@ enum Command {
     Doctor(doctor::Args),
     Lists(lists::Args),
     Model(model::Args),
+    Pause(relief::PauseArgs),
     Score(score::Args),
     Serve(serve::Args),
+    Unblock(relief::UnblockArgs),
     User(user::Args),
     Vet(vet::Args),
 }
@@ -33,8 +35,10 @@ fn main() -> ExitCode {
         Command::Doctor(args) => done(doctor::run(args)),
         Command::Lists(args) => done(lists::run(args)),
         Command::Model(args) => done(model::run(args)),
+        Command::Pause(args) => done(relief::pause(args)),
         Command::Score(args) => done(score::run(args)),
         Command::Serve(args) => done(serve::run(args)),
+        Command::Unblock(args) => done(relief::unblock(args)),
         Command::User(args) => done(user::run(args)),
         Command::Vet(args) => done(vet::run(args)),
     }

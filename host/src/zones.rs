@@ -22,7 +22,8 @@ pub fn offsets(zone: &str, now_ms: u64) -> Result<Vec<(u64, i16)>, UnknownZone> 
     }
     let unknown = || UnknownZone(zone.to_owned());
     let known = TimeZone::get(zone).map_err(|_| unknown())?;
-    let now = Timestamp::from_millisecond(i64::try_from(now_ms).unwrap_or(i64::MAX)).map_err(|_| unknown())?;
+    let now =
+        Timestamp::from_millisecond(i64::try_from(now_ms).unwrap_or(i64::MAX)).map_err(|_| unknown())?;
     let minutes = |seconds: i32| i16::try_from(seconds / 60).unwrap_or_default();
     let mut all = vec![(now_ms, minutes(known.to_offset(now).seconds()))];
     for change in known.following(now) {

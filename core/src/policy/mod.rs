@@ -196,7 +196,7 @@ pub struct Pause {
 }
 
 /// A client that has a name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NamedClient {
     /// Its name, as rules say it.
     pub name: String,

@@ -15,8 +15,10 @@ mod check;
 mod feed;
 mod health;
 mod http;
+mod lists;
 mod problem;
 mod queries;
+mod relief;
 mod render;
 mod socket;
 mod ui;
@@ -91,6 +93,8 @@ impl Api {
             .route("/api/v1/overview", get(queries::overview))
             .route("/api/v1/events/stream", get(queries::stream))
             .route("/api/v1/check", get(check::check))
+            .route("/api/v1/unblocks", get(relief::list).post(relief::unblock))
+            .route("/api/v1/pauses", get(relief::list).post(relief::pause))
             .route("/api/v1/vetting", get(vetting::list).post(vetting::decide))
             .route("/api/v1/audit", get(users::audit))
             .route("/api/v1/reload", post(users::reload))

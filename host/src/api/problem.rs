@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::control::ControlError;
+use crate::control::subscription::SubscriptionError;
 use crate::store::StoreError;
 
 /// An error answer.
@@ -69,7 +70,8 @@ impl From<StoreError> for Problem {
 impl From<ControlError> for Problem {
     fn from(error: ControlError) -> Self {
         match error {
-            ControlError::Name { .. } => Self::bad_request(error.to_string()),
+            ControlError::Name { .. } | ControlError::Relief(_) => Self::bad_request(error.to_string()),
+            ControlError::Subscription(SubscriptionError::Unknown(..)) => Self::not_found(error.to_string()),
             ControlError::Store(error) => error.into(),
             error => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
         }

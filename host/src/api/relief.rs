@@ -87,7 +87,8 @@ async fn relieve(
 ) -> Result<Json<Value>, Problem> {
     let (control, started) = (api.control.clone(), Instant::now());
     let work = move || control.relieve(&who, name.as_deref(), &group, Duration::from_secs(for_s));
-    let relieved = tokio::task::spawn_blocking(work).await.map_err(|_| crate::store::StoreError::Closed)??;
+    let relieved =
+        tokio::task::spawn_blocking(work).await.map_err(|_| crate::store::StoreError::Closed)??;
     let relief = &relieved.relief;
     Ok(Json(json!({
         "name": relief.name,

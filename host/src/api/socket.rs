@@ -13,7 +13,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixSocket};
 
-use super::{Api, Problem, vetting};
+use super::{Api, Problem, lists, relief, vetting};
 use crate::control::socket_path;
 use crate::store::control::{Identity, Role};
 use crate::store::{StoreError, Tenant};
@@ -48,15 +48,23 @@ impl ControlSocket {
 
     /// Serves it, without an end.
     pub(super) async fn serve(self, api: Api) {
-        let router =
-            Router::new().route("/vetting", post(vet)).route("/reload", post(reload)).with_state(api);
+        let router = Router::new()
+            .route("/vetting", post(vet))
+            .route("/reload", post(reload))
+            .route("/unblocks", post(unblock))
+            .route("/pauses", post(pause))
+            .route("/lists/status", post(lists::status))
+            .route("/lists/update", post(lists::update))
+            .route("/lists/accept", post(lists::accept))
+            .with_state(api);
         if let Err(error) = axum::serve(self.0, router).await {
-            tracing::error!(%error, "the control socket ended; `dnsvet vet` will not work");
+            tracing::error!(%error, "the control socket ended; `dnsvet vet` and `lists` will not work");
         }
     }
 }
 
-fn local() -> Identity {
+/// Whoever can open the socket.
+pub(super) fn local() -> Identity {
     Identity { name: "local".into(), role: Role::Admin, tenant: Tenant::DEFAULT }
 }
 
@@ -65,6 +73,20 @@ async fn vet(
     decide: Result<Json<vetting::Decide>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
     vetting::put_in_force(&api, &local(), decide).await
+}
+
+async fn unblock(
+    State(api): State<Api>,
+    asked: Result<Json<relief::UnblockRequest>, JsonRejection>,
+) -> Result<Json<Value>, Problem> {
+    relief::unblock_as(&api, local(), asked).await
+}
+
+async fn pause(
+    State(api): State<Api>,
+    asked: Result<Json<relief::PauseRequest>, JsonRejection>,
+) -> Result<Json<Value>, Problem> {
+    relief::pause_as(&api, local(), asked).await
 }
 
 async fn reload(State(api): State<Api>) -> Result<Json<Value>, Problem> {
@@ -92,10 +114,11 @@ pub fn ask_socket(socket: &Path, path: &str, body: &Value) -> io::Result<SocketR
     stream.set_read_timeout(Some(TIMEOUT))?;
     let body = body.to_string();
     let length = body.len();
-    write!(
-        stream,
+    // In one piece: a handler that looks at no body may have answered and closed before a second one is written.
+    let request = format!(
         "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    )?;
+    );
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let bad = || io::Error::other("the socket's answer is no HTTP");

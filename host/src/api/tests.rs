@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{Api, ControlSocket, MAX_BODY_BYTES, ask_socket};
-use crate::config::Config;
+use crate::config::{Config, ListConfig};
+use crate::control::subscription::tests::server as publisher;
 use crate::control::{Control, SNAPSHOT_FILE, now_ms, secret};
 use crate::store::control::Role;
 use crate::store::{Search, Tenant};
@@ -58,7 +60,7 @@ impl Server {
             let path = folder.path().join(spec.rsplit(':').next().unwrap());
             std::fs::write(&path, text).unwrap();
             let prefix = spec.rsplit_once(':').map_or(String::new(), |(prefix, _)| format!("{prefix}:"));
-            config.lists.push(format!("{prefix}{}", path.display()));
+            config.lists.push(format!("{prefix}{}", path.display()).parse().unwrap());
         }
         let file = Arc::new(Mutex::new(config.clone()));
         let read = file.clone();
@@ -481,7 +483,7 @@ async fn a_reload_reads_the_configuration_again() {
     let server = Server::start(&[("block:plain:a.txt", "evil.example\n")]).await;
     let path = server.folder.path().join("b.txt");
     std::fs::write(&path, "second.example\n").unwrap();
-    server.config.lock().unwrap().lists.push(format!("block:plain:{}", path.display()));
+    server.config.lock().unwrap().lists.push(format!("block:plain:{}", path.display()).parse().unwrap());
     let answer = server.post("/api/v1/reload", &server.token(Role::Admin), &Value::Null).await;
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
     let listed = |server: &Server| {
@@ -517,6 +519,66 @@ async fn the_socket_vets_without_a_password_and_only_for_its_owner() {
     assert_eq!(ask(json!({"name": "x.example", "decision": "perhaps"})).await.status, 400);
     let second = ControlSocket::bind(&server.data()).unwrap_err().to_string();
     assert!(second.contains("control.sock: another dnsvet runs"), "{second}");
+}
+
+#[derive(clap::Parser)]
+struct ListsCommand {
+    #[command(flatten)]
+    lists: crate::commands::lists::Args,
+}
+
+/// Runs `dnsvet lists` on the data folder, as a process beside the server would.
+async fn lists_command(server: &Server, words: &[&str]) -> Result<ExitCode, String> {
+    let data = server.data().display().to_string();
+    let words: Vec<String> = ["lists"].iter().chain(words).map(|word| (*word).to_owned()).collect();
+    let run = move || {
+        let words = words.into_iter().chain(["--data-dir".to_owned(), data]);
+        let command = <ListsCommand as clap::Parser>::try_parse_from(words).map_err(|e| e.to_string())?;
+        crate::commands::lists::run(command.lists).map_err(|error| error.to_string())
+    };
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_looked_after_over_the_socket() {
+    let server = Server::start(&[]).await;
+    assert_eq!(lists_command(&server, &["update"]).await, Ok(ExitCode::SUCCESS), "none are configured");
+    let text = Arc::new(Mutex::new("a.example\nb.example\nc.example\n"));
+    let served = text.clone();
+    let publisher = publisher::Server::start(move |_| publisher::ok(&[], *served.lock().unwrap()));
+    let mut list: ListConfig = format!("plain:{}", publisher.url("/ads.txt")).parse().unwrap();
+    list.allow_private = true;
+    server.config.lock().unwrap().lists.push(list);
+    server.control.reload().unwrap();
+    let status = async || {
+        let socket = server.control.socket_path();
+        let ask = move || ask_socket(&socket, "/lists/status", &json!({})).unwrap().body;
+        tokio::task::spawn_blocking(ask).await.unwrap()["lists"][0].clone()
+    };
+    assert_eq!(lists_command(&server, &["update"]).await, Ok(ExitCode::SUCCESS));
+    let ads = status().await;
+    assert_eq!((&ads["name"], &ads["entries"], &ads["problem"]), (&json!("ads"), &json!(3), &Value::Null));
+    assert!(ads["last_fetched_ms"].is_u64() && ads["next_fetch_ms"].is_u64(), "{ads}");
+    let listed = |name: &str| {
+        let snapshot = Snapshot::open(server.control.published().unwrap().bytes.clone(), &[]).unwrap();
+        snapshot.is_listed(&Name::parse(name).unwrap())
+    };
+    assert!(listed("b.example"));
+
+    *text.lock().unwrap() = "a.example\n";
+    assert_eq!(lists_command(&server, &["update", "ads"]).await, Ok(ExitCode::FAILURE), "it is kept back");
+    let held = status().await["kept_back"].clone();
+    assert_eq!(held["why"], json!("it shrank from 3 rules to 1"));
+    assert!(listed("b.example"), "the old copy stays in force");
+    let overview = server.get("/api/v1/overview", &server.token(Role::Viewer)).await.json();
+    assert_eq!(overview["snapshot"]["lists"][0]["kept_back"], held);
+    assert_eq!(lists_command(&server, &["accept", "ads"]).await, Ok(ExitCode::SUCCESS));
+    assert!(!listed("b.example") && listed("a.example"));
+    assert!(lists_command(&server, &["accept", "ads"]).await.unwrap_err().contains("nothing of the list"));
+    assert!(lists_command(&server, &["update", "adds"]).await.unwrap_err().contains("there are: ads"));
+    assert_eq!(lists_command(&server, &["status", "--json"]).await, Ok(ExitCode::SUCCESS));
+    let audit = server.control.state().audit_trail(Tenant::DEFAULT, 9).unwrap();
+    assert!(audit.iter().any(|line| line.what == "list accepted" && line.detail == "ads"), "{audit:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,20 +12,23 @@ use clap::ValueEnum;
 use dnsvet_core::event::Event;
 use dnsvet_core::filter::{Asked, ConfigError, Filter, Outcome, Ticket};
 use dnsvet_core::host::{Callout, CalloutId, Counter, Host, Level, NotStarted, Reply};
+use dnsvet_core::lists::{Conditions, Effect};
 use dnsvet_core::message::rtype;
 use dnsvet_core::name::Name;
 use dnsvet_core::policy::Mode;
 use dnsvet_core::policy::identity::Identity;
 use dnsvet_core::schema::PluginConfig;
-use dnsvet_core::snapshot::{Snapshot, SnapshotError};
+use dnsvet_core::snapshot::{Role, Snapshot, SnapshotError};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::bundled;
 use crate::config::Config;
 use crate::control::{Control, SNAPSHOT_FILE};
+use crate::explain::{INDEX_FILE, Index, Place};
 use crate::lists::{self, OpenError};
 
 /// The longest reply that is read from a scorer, bytes.
@@ -60,6 +63,28 @@ pub struct Args {
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
+}
+
+/// A rule of a list that a question sets off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// The list's name.
+    pub list: String,
+    /// What the list is for.
+    pub role: Role,
+    /// What the list may do.
+    pub mode: Mode,
+    /// SPDX expression of the list's licence; empty if not known.
+    pub licence: String,
+    /// What set it off: the listed suffix and its scope, a pattern, the client's network.
+    pub by: String,
+    /// What it does.
+    pub effect: Effect,
+    /// What narrows it; whether it holds is not said here.
+    #[serde(skip_serializing_if = "Conditions::is_empty")]
+    pub conditions: Conditions,
+    /// Where it stands in the list; nowhere where lists were not compiled on this machine.
+    pub places: Vec<Place>,
 }
 
 /// `--mode`.
@@ -111,13 +136,20 @@ pub fn run(args: Args) -> Result<ExitCode, CheckError> {
 }
 
 async fn check_all(args: Args) -> Result<ExitCode, CheckError> {
-    let snapshot = open(args.snapshot.as_deref(), args.data_dir)?;
+    let data_dir = match args.data_dir {
+        Some(folder) => folder,
+        None => Config::load(None, std::env::vars_os(), &[])?.data_dir,
+    };
+    let snapshot = open(args.snapshot.as_deref(), Some(data_dir.clone()))?;
     let mode = match args.mode {
         ModeArg::Policy => None,
         ModeArg::Enforce => Some(Mode::Enforce),
         ModeArg::Log => Some(Mode::Log),
     };
     let mut checker = Checker::new(snapshot, args.scorer, mode)?;
+    if args.snapshot.is_none() {
+        checker = checker.with_index(&data_dir);
+    }
     let mut out = std::io::stdout().lock();
     let mut code = ExitCode::SUCCESS;
     for text in &args.names {
@@ -130,10 +162,11 @@ async fn check_all(args: Args) -> Result<ExitCode, CheckError> {
             }
         };
         let Some(event) = checker.check(&name, args.client).await else { continue };
+        let matches = checker.matches(&name, args.client);
         if args.json {
-            writeln!(out, "{}", report(&event))?;
+            writeln!(out, "{}", report(&event, &matches))?;
         } else {
-            write!(out, "{}", describe(&event))?;
+            write!(out, "{}{}", describe(&event), describe_matches(&matches))?;
         }
     }
     Ok(code)
@@ -167,6 +200,8 @@ fn open(given: Option<&Path>, data_dir: Option<PathBuf>) -> Result<Snapshot, Che
 /// Decides names natively, as the plugin would.
 pub struct Checker {
     filter: Filter,
+    /// Where entries of lists stand; none for a snapshot that was not compiled here.
+    index: Option<Index>,
     scorer: Option<http::Uri>,
     client: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
 }
@@ -190,7 +225,35 @@ impl Checker {
             filter.set_models_mode(mode);
         }
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Ok(Self { filter, scorer, client })
+        Ok(Self { filter, index: None, scorer, client })
+    }
+
+    /// Says list, line and text of what is listed, from the index that lies beside the snapshot.
+    pub fn with_index(mut self, data_dir: &Path) -> Self {
+        self.index = Index::open(&data_dir.join(INDEX_FILE)).ok();
+        self
+    }
+
+    /// Every rule of a list that a name, or its client, sets off: those that do not decide too.
+    pub fn matches(&self, name: &Name, client: IpAddr) -> Vec<Found> {
+        let Some(snapshot) = self.filter.snapshot() else { return Vec::new() };
+        let mut found = snapshot.lookup_client(client);
+        found.extend(snapshot.lookup(name));
+        let described = found.into_iter().filter_map(|found| {
+            let list = snapshot.lists().get(usize::from(found.list))?;
+            let places = self.index.as_ref().map(|index| index.find(&found.by.key())).unwrap_or_default();
+            Some(Found {
+                list: list.name.clone(),
+                role: list.role,
+                mode: list.mode,
+                licence: list.licence.clone(),
+                by: found.by.to_string(),
+                effect: found.effect.clone(),
+                conditions: found.conditions.clone(),
+                places: places.into_iter().filter(|place| place.list == list.name).collect(),
+            })
+        });
+        described.collect()
     }
 
     /// Decides `name` asked by `client` with type A, as if it were the client's first question: names that were
@@ -257,17 +320,19 @@ pub fn live(control: Arc<Control>, scorer: &str) -> crate::api::Checker {
             None => {
                 let snapshot =
                     Snapshot::open(published.bytes.clone(), &[]).map_err(|error| error.to_string())?;
-                Checker::new(snapshot, scorer.clone(), None).map_err(|error| error.to_string())?
+                let checker = Checker::new(snapshot, scorer.clone(), None);
+                checker.map_err(|error| error.to_string())?.with_index(control.data_dir())
             }
         };
         let (_, checker) = kept.insert((published.id.clone(), checker));
         let event = tokio::runtime::Handle::current().block_on(checker.check(name, client));
-        event.map(|event| report(&event)).ok_or_else(|| "the filter recorded nothing".to_owned())
+        let matches = checker.matches(name, client);
+        event.map(|event| report(&event, &matches)).ok_or_else(|| "the filter recorded nothing".to_owned())
     })
 }
 
 /// What `--json` and `/api/v1/check` print of one name.
-pub fn report(event: &Event) -> serde_json::Value {
+pub fn report(event: &Event, matches: &[Found]) -> serde_json::Value {
     let verdict = &event.verdict;
     let mut shown = json!({
         "action": verdict.action,
@@ -280,7 +345,28 @@ pub fn report(event: &Event) -> serde_json::Value {
     if let (Some(would), Some(object)) = (verdict.would, shown.as_object_mut()) {
         object.insert("would".into(), json!(would));
     }
-    json!({ "name": event.name, "verdict": shown, "score": verdict.score, "trace": verdict.trace })
+    json!({
+        "name": event.name,
+        "verdict": shown,
+        "score": verdict.score,
+        "trace": verdict.trace,
+        "matches": matches,
+    })
+}
+
+/// What lists say, one line a place: `ads:12: 0.0.0.0 ads.example`.
+fn describe_matches(matches: &[Found]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for found in matches {
+        let role = found.role.as_str();
+        let licence = if found.licence.is_empty() { String::new() } else { format!(", {}", found.licence) };
+        let _ = writeln!(text, "    {} ({role}{licence}) has {}", found.list, found.by);
+        for place in &found.places {
+            let _ = writeln!(text, "      {}:{}: {}", place.source, place.line, place.text);
+        }
+    }
+    text
 }
 
 /// The verdict as a person reads it: the sentence first, then the steps.

@@ -1,4 +1,5 @@
-//! `dnsvet lists`: compiles lists into a snapshot, says what a snapshot holds, and what changed between two.
+//! `dnsvet lists`: compiles lists into a snapshot, says what a snapshot holds, and what changed between two; asks
+//! the running dnsvet about its subscriptions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
@@ -13,6 +14,7 @@ use dnsvet_core::snapshot::Snapshot;
 use indicatif::ProgressBar;
 use serde_json::json;
 
+use super::subscriptions::{self, SubscriptionsError};
 use crate::lists::{
     self, CompileError, Compiled, KeyError, ListReport, ListSource, OpenError, Rest, open_snapshot,
 };
@@ -20,7 +22,7 @@ use crate::lists::{
 /// Names that `lists diff` shows of each side.
 const SHOWN_NAMES: usize = 10;
 
-/// Compile lists into a snapshot; say what one holds; compare two.
+/// Compile lists into a snapshot; say what one holds; compare two; look after subscriptions.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -32,7 +34,7 @@ enum Command {
     /// Compile lists into a snapshot file.
     #[command(after_help = "\
 A list is [block:|allow:|mandatory:|popular:][plain:|hosts:]PATH; without a role it is blocked, without a format the
-format is found out. Files may be .gz or .zst. A plain list covers each name and all below it (`*.x` covers x too);
+format is found out. Lists that are URLs are fetched by `dnsvet serve`, not here. Files may be .gz or .zst. A plain list covers each name and all below it (`*.x` covers x too);
 a hosts file covers its names only. Lines that are not understood are reported as FILE:LINE and passed over.
 
 The key file holds an Ed25519 seed: 64 hex digits, or PEM as `openssl genpkey -algorithm ed25519` writes it.
@@ -47,6 +49,25 @@ Examples:
         after_help = "Examples:\n  dnsvet lists stats lists.dvs\n  dnsvet lists stats lists.dvs --json"
     )]
     Stats(Stats),
+    /// Say how the lists of the running dnsvet stand.
+    #[command(after_help = "Examples:\n  dnsvet lists status\n  dnsvet lists status --json")]
+    Status(subscriptions::Status),
+    /// Have the running dnsvet look at its lists now.
+    #[command(after_help = "\
+Exits with 1 if a list was not fetched, or a copy of it is kept back.
+
+Examples:
+  dnsvet lists update
+  dnsvet lists update ads --json")]
+    Update(subscriptions::Update),
+    /// Take a fresh copy of a list that is kept back.
+    #[command(after_help = "\
+A fresh copy is kept back if it shrank by more than half, holds no rule, is a web page, or blocks a popular name that
+the copy before it did not block. `dnsvet lists status` says which, and why.
+
+Examples:
+  dnsvet lists accept ads")]
+    Accept(subscriptions::Accept),
     /// Compare two snapshots, or two lists.
     #[command(after_help = "\
 Exits with 0 whether they differ or not. Snapshots hold hashes: of them the lists, decisions, policy and what a filter
@@ -131,6 +152,9 @@ pub enum ListsError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// The running dnsvet.
+    #[error(transparent)]
+    Subscriptions(#[from] SubscriptionsError),
     /// Only one of two files is a snapshot.
     #[error("{} is a snapshot and {} is not; compare two of a kind", snapshot.display(), other.display())]
     Unlike {
@@ -147,6 +171,9 @@ pub fn run(args: Args) -> Result<ExitCode, ListsError> {
         Command::Compile(args) => compile(&args)?,
         Command::Stats(args) => stats(&args)?,
         Command::Diff(args) => diff(&args)?,
+        Command::Status(args) => return Ok(subscriptions::status(&args)?),
+        Command::Update(args) => return Ok(subscriptions::update(&args, &spinner("asking"))?),
+        Command::Accept(args) => return Ok(subscriptions::accept(&args)?),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -184,7 +211,7 @@ fn compile(args: &Compile) -> Result<(), ListsError> {
             let rejected = report.rejected.iter();
             json!({
                 "name": report.name, "role": report.role.as_str(), "format": report.format.as_str(),
-                "path": report.path, "lines": counts.lines, "rules": counts.rules, "comments": counts.comments,
+                "path": report.place.to_string(), "lines": counts.lines, "rules": counts.rules, "comments": counts.comments,
                 "rejected": counts.rejected, "entries": counts.entries,
                 "first_rejected": rejected.map(|r| json!({"line": r.line, "text": r.text, "why": r.why.to_string()}))
                     .collect::<Vec<_>>(),

@@ -113,7 +113,8 @@ const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1
 /// `90s`, `10m`, `2h`, `1d`.
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time; write 90s, 10m, 2h or 1d");
-    let (number, unit) = UNITS.iter().find_map(|(end, unit)| Some((text.strip_suffix(end)?, unit))).ok_or_else(wrong)?;
+    let (number, unit) =
+        UNITS.iter().find_map(|(end, unit)| Some((text.strip_suffix(end)?, unit))).ok_or_else(wrong)?;
     let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*unit));
     seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs).ok_or_else(wrong)
 }

@@ -2,9 +2,10 @@
 
 use std::sync::LazyLock;
 
-use dnsvet_core::policy::{Group, Schedule};
+use dnsvet_core::policy::{Designated, Group, NamedClient, Schedule};
 use toml::{Table, Value};
 
+use super::lists::ListTable;
 use super::{Config, Listen, Modes, Retention};
 
 /// How a key's value is written in the environment and as a flag.
@@ -18,6 +19,8 @@ pub enum Kind {
     TextList,
     /// A TOML array of tables: `[{ name = "kids", clients = ["10.1.0.0/16"] }]`.
     Tables,
+    /// Texts with commas between them, or a TOML array of texts and tables.
+    Mixed,
 }
 
 /// One key.
@@ -50,8 +53,15 @@ impl Key {
             path if path.starts_with("mode.") => "\"off\", \"log\" or \"enforce\"",
             "allow_from" => "networks such as [\"10.0.0.0/8\", \"::1/128\"]",
             "upstreams" => "addresses such as [\"192.0.2.53\", \"[2001:db8::53]:5353\"]",
-            "lists" => "texts such as [\"block:hosts:/etc/dnsvet/ads.hosts\"]",
+            "lists" => {
+                "texts such as [\"block:hosts:/etc/dnsvet/ads.hosts\"], or tables with the keys that `dnsvet config reference` shows"
+            }
             "local_zones" => "names such as [\"corp.example\"]",
+            "rules" => "texts in adblock syntax such as [\"||ads.example^\"]",
+            "client_names" => "tables such as [{ name = \"tv\", nets = [\"10.0.0.9/32\"] }]",
+            "discovery" => {
+                "tables such as [{ name = \"dns.example\", protocols = [\"h2\"], port = 8443, doh_path = \"/dns-query{?dns}\", addresses = [\"192.0.2.1\"] }]"
+            }
             "groups" => "[[groups]] tables with the keys that `dnsvet config reference` shows",
             "failure_mode" => "\"allow\" or \"deny\"",
             "client_addresses" => "\"truncate\" or \"plain\"",
@@ -100,6 +110,7 @@ impl Config {
             let differs = before != after;
             let said = match key.path.as_str() {
                 "lists" | "local_zones" | "mode.lists" | "mode.models" => continue,
+                "rules" | "client_names" | "dhcp_leases" | "discovery" => continue,
                 "groups" if self.one_policy() == fresh.one_policy() => continue,
                 "groups" => "groups (whether shared caches may keep DoH answers)".to_owned(),
                 "failure_mode" => "failure_mode (that of the resolver itself)".to_owned(),
@@ -116,7 +127,7 @@ impl Config {
     pub fn one_policy(&self) -> bool {
         match self.groups.as_slice() {
             [] => true,
-            [only] => only.clients.is_empty(),
+            [only] => only.is_everybodys(),
             _ => false,
         }
     }
@@ -137,6 +148,23 @@ pub(super) fn group_fields() -> Table {
     Table::try_from(Group::default()).unwrap_or_default()
 }
 
+/// The fields of one `[[lists]]` table, with defaults and docs, in the order of the struct.
+pub(super) fn list_fields() -> Vec<(&'static str, Value, &'static str)> {
+    let mut defaults = Table::try_from(ListTable::default()).unwrap_or_default();
+    let fields = ListTable::DOCS.iter();
+    fields.filter_map(|(name, doc)| Some((*name, defaults.remove(*name)?, doc.trim()))).collect()
+}
+
+/// The fields of one table of a key that holds tables.
+pub(super) fn table_fields(key: &str) -> Vec<String> {
+    let table = match key {
+        "groups" => return group_fields().keys().cloned().collect(),
+        "client_names" => Table::try_from(NamedClient::default()),
+        _ => Table::try_from(Designated::default()),
+    };
+    table.unwrap_or_default().keys().cloned().collect()
+}
+
 /// The fields of one `[[groups.schedules]]` table.
 pub(super) fn schedule_fields() -> Vec<String> {
     Table::try_from(Schedule::default()).unwrap_or_default().keys().cloned().collect()
@@ -145,7 +173,8 @@ pub(super) fn schedule_fields() -> Vec<String> {
 fn key(path: String, doc: &str, value: &Value) -> Key {
     let kind = match value {
         Value::Integer(_) => Kind::Count,
-        Value::Array(_) if path == "groups" => Kind::Tables,
+        Value::Array(_) if ["groups", "client_names", "discovery"].contains(&path.as_str()) => Kind::Tables,
+        Value::Array(_) if path == "lists" => Kind::Mixed,
         Value::Array(_) => Kind::TextList,
         _ => Kind::Text,
     };
@@ -215,7 +244,7 @@ mod tests {
     fn what_a_reload_leaves_for_the_next_start_is_named() {
         let running = Config::default();
         let mut fresh = Config {
-            lists: vec!["x".into()],
+            lists: vec!["x".parse().unwrap()],
             local_zones: vec!["corp.example".into()],
             groups: vec![Group::default()],
             mode: Modes { models: dnsvet_core::policy::Mode::Enforce, ..Modes::default() },

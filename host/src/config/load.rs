@@ -8,14 +8,18 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use dnsvet_core::lists::{self, Format};
 use dnsvet_core::name::Name;
 use dnsvet_core::policy::Group;
+use dnsvet_core::policy::identity::{LEAST_SECRET_CHARACTERS, is_path_id};
 use dnsvet_core::verdict::Action;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
-use super::keys::{group_fields, nearest, schedule_fields, section};
+use super::keys::{list_fields, nearest, schedule_fields, section, table_fields};
 use super::{Config, Key, Kind, keys};
+use crate::store::now_ms;
+use crate::{bundles, zones};
 
 /// Where a value was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,8 +184,10 @@ fn read_file(path: &Path, text: &str) -> Result<Vec<(&'static Key, Value, usize)
         let top = name.get_ref().as_ref();
         if section(top).is_none() {
             let key = known(top, &at(name.span().start))?;
-            if key.kind == Kind::Tables {
-                check_groups(value.get_ref(), &at)?;
+            match key.kind {
+                Kind::Tables => check_tables(top, value.get_ref(), &at)?,
+                Kind::Mixed => check_lists(value.get_ref(), &at)?,
+                _ => {}
             }
             if let Some(value) = values.get(top) {
                 found.push((key, value.clone(), line_of(name.span().start)));
@@ -206,18 +212,18 @@ fn read_file(path: &Path, text: &str) -> Result<Vec<(&'static Key, Value, usize)
     Ok(found)
 }
 
-/// Unknown keys and wrong types inside `[[groups]]`, each with its own line.
-fn check_groups(groups: &DeValue<'_>, at: &dyn Fn(usize) -> Place) -> Result<(), ConfigError> {
-    let fields: Vec<String> = group_fields().keys().cloned().collect();
+/// Unknown keys and wrong types inside the tables of a key, each with its own line.
+fn check_tables(key: &str, tables: &DeValue<'_>, at: &dyn Fn(usize) -> Place) -> Result<(), ConfigError> {
+    let fields = table_fields(key);
     let schedule = schedule_fields();
     let refuse = |name: &str, byte: usize, known: &[String]| {
         if known.iter().any(|field| field == name) {
             return Ok(());
         }
         let nearest = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
-        Err(ConfigError::UnknownKey { place: at(byte), key: format!("groups.{name}"), nearest })
+        Err(ConfigError::UnknownKey { place: at(byte), key: format!("{key}.{name}"), nearest })
     };
-    for group in groups.as_array().into_iter().flat_map(|groups| groups.iter()) {
+    for group in tables.as_array().into_iter().flat_map(|tables| tables.iter()) {
         for (name, value) in group.get_ref().as_table().into_iter().flatten() {
             refuse(name.get_ref(), name.span().start, &fields)?;
             for inner in value.get_ref().as_array().into_iter().flat_map(|inner| inner.iter()) {
@@ -225,6 +231,20 @@ fn check_groups(groups: &DeValue<'_>, at: &dyn Fn(usize) -> Place) -> Result<(),
                     refuse(name.get_ref(), name.span().start, &schedule)?;
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// Unknown keys inside the tables of `lists`, each with its own line.
+fn check_lists(lists: &DeValue<'_>, at: &dyn Fn(usize) -> Place) -> Result<(), ConfigError> {
+    let fields: Vec<&str> = list_fields().into_iter().map(|(name, ..)| name).collect();
+    let items = lists.as_array().into_iter().flat_map(|items| items.iter());
+    for name in items.filter_map(|item| item.get_ref().as_table()).flat_map(|table| table.keys()) {
+        if !fields.contains(&name.get_ref().as_ref()) {
+            let nearest = nearest(name.get_ref(), fields.iter().copied()).map(str::to_owned);
+            let key = format!("lists.{}", name.get_ref());
+            return Err(ConfigError::UnknownKey { place: at(name.span().start), key, nearest });
         }
     }
     Ok(())
@@ -241,20 +261,29 @@ fn from_text(key: &Key, text: &str, place: &Place) -> Result<Value, ConfigError>
     match key.kind {
         Kind::Text => Ok(Value::String(text.to_owned())),
         Kind::Count => text.trim().parse().map(Value::Integer).map_err(|_| bad(format!("`{text}`"))),
-        Kind::TextList => {
+        Kind::Mixed if text.trim_start().starts_with('[') => {
+            inline(text, |value| check_lists(value, &|_| place.clone()))?
+                .ok_or_else(|| bad(format!("`{text}`")))
+        }
+        Kind::TextList | Kind::Mixed => {
             let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
             Ok(Value::Array(parts.map(|part| Value::String(part.to_owned())).collect()))
         }
-        Kind::Tables => {
-            let document = format!("value = {text}");
-            let spanned = DeTable::parse(&document).map_err(|_| bad(format!("`{text}`")))?;
-            if let Some(groups) = spanned.get_ref().get("value") {
-                check_groups(groups.get_ref(), &|_| place.clone())?;
-            }
-            let table: Table = document.parse().map_err(|_| bad(format!("`{text}`")))?;
-            table.get("value").cloned().ok_or_else(|| bad("empty".into()))
-        }
+        Kind::Tables => inline(text, |value| check_tables(&key.path, value, &|_| place.clone()))?
+            .ok_or_else(|| bad(format!("`{text}`"))),
     }
+}
+
+/// A TOML value of one line, looked at by `check`; `None` if it is none.
+fn inline(
+    text: &str,
+    check: impl FnOnce(&DeValue<'_>) -> Result<(), ConfigError>,
+) -> Result<Option<Value>, ConfigError> {
+    let document = format!("value = {text}");
+    let Ok(spanned) = DeTable::parse(&document) else { return Ok(None) };
+    let Some(value) = spanned.get_ref().get("value") else { return Ok(None) };
+    check(value.get_ref())?;
+    Ok(document.parse::<Table>().ok().and_then(|mut table| table.remove("value")))
 }
 
 /// Whether this key alone makes a configuration, and one that can work.
@@ -282,6 +311,16 @@ fn check(key: &Key, value: &Value, place: &Place) -> Result<(), ConfigError> {
                 if upstream.parse::<IpAddr>().is_err() && upstream.parse::<SocketAddr>().is_err() {
                     return Err(bad(format!("`{upstream}`, no address")));
                 }
+            }
+        }
+        "rules" => {
+            for rule in &config.rules {
+                rule_works(rule).map_err(bad)?;
+            }
+        }
+        "discovery" => {
+            if let Some(door) = config.discovery.iter().find(|door| door.record(1).is_none()) {
+                return Err(bad(format!("`{}`, no name of a door", door.name)));
             }
         }
         "workers" if config.workers > MOST_WORKERS => {
@@ -316,8 +355,35 @@ fn check(key: &Key, value: &Value, place: &Place) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// Whether a text is a rule; else why not.
+fn rule_works(text: &str) -> Result<(), String> {
+    let (entries, rejected, _) = lists::collect(text.as_bytes(), Format::Adblock);
+    match rejected.first() {
+        Some(rejected) => Err(format!("the rule `{}` ({})", rejected.text, rejected.why)),
+        None if entries.is_empty() => Err(format!("the rule `{text}`, which says nothing")),
+        None => Ok(()),
+    }
+}
+
 /// Whether a group can do what it says; else what it can't.
 fn group_works(group: &Group) -> Result<(), String> {
+    for rule in &group.rules {
+        rule_works(rule)?;
+    }
+    if let Some(unknown) = group.bundles.iter().find(|name| bundles::text(name).is_none()) {
+        return Err(format!("the bundle `{unknown}`, which is not there; there are: {}", bundles::names()));
+    }
+    let too_short =
+        |secret: &&String| !secret.starts_with("blake3:") && secret.len() < LEAST_SECRET_CHARACTERS;
+    if group.path_ids.iter().chain(&group.tokens).any(|secret| too_short(&secret)) {
+        return Err(format!(
+            "an id or token of fewer than {LEAST_SECRET_CHARACTERS} characters, which can be guessed"
+        ));
+    }
+    if let Some(wrong) = group.path_ids.iter().find(|id| !id.starts_with("blake3:") && !is_path_id(id)) {
+        let start: String = wrong.chars().take(4).collect();
+        return Err(format!("the path id `{start}…`; an id has letters, digits, `-` and `_` only"));
+    }
     if matches!(group.block_action, Action::Allow | Action::Custom) {
         let word = group.block_action.as_str();
         return Err(format!(
@@ -330,6 +396,7 @@ fn group_works(group: &Group) -> Result<(), String> {
         if schedule.name.is_empty() && schedule.lists.is_empty() {
             return Err("a schedule that names nothing: give it a `name` or `lists`".to_owned());
         }
+        zones::offsets(&schedule.zone, now_ms()).map_err(|error| error.to_string())?;
         if schedule.from_minute >= 1_440 || schedule.to_minute > 1_440 {
             return Err(format!("the schedule of `{}`: minutes of a day are 0 to 1440", schedule.name));
         }
@@ -471,6 +538,47 @@ mod tests {
         assert!(message.starts_with("environment variable DNSVET_WORKERS: `workers` is `x`"), "{message}");
         let message = load("", &[], &[("workers", "-1")]).unwrap_err();
         assert!(message.starts_with("flag --workers: `workers` is -1"), "{message}");
+    }
+
+    #[test]
+    fn lists_are_texts_and_tables_from_each_place() {
+        let text = "lists = [\"allow:ours.txt\", { source = \"https://lists.example/ads\", mode = \"log\" }]";
+        let from_file = load(text, &[], &[]).unwrap();
+        let inline = "[\"allow:ours.txt\", { source = \"https://lists.example/ads\", mode = \"log\" }]";
+        assert_eq!(load("", &[("DNSVET_LISTS", inline)], &[]).unwrap(), from_file);
+        let texts = load("", &[], &[("lists", "allow:ours.txt, https://lists.example/ads")]).unwrap();
+        assert_eq!(texts.lists[0], from_file.lists[0]);
+        assert_eq!((texts.lists[1].mode, from_file.lists[1].mode), (Mode::Enforce, Mode::Log));
+        let tables = "[[lists]]\nsource = \"https://lists.example/ads\"\nmode = \"log\"";
+        assert_eq!(load(tables, &[], &[]).unwrap().lists, from_file.lists[1..]);
+    }
+
+    #[test]
+    fn a_wrong_list_is_refused_with_its_place_and_the_reason() {
+        for (text, message) in [
+            ("\n[[lists]]\nsorce = \"x\"", "F:3: unknown key `lists.sorce`; did you mean `source`?"),
+            ("lists = [{ source = \"x\", every = 3 }]", "F:1: unknown key `lists.every`"),
+            ("lists = [3]", "F:1: `lists` is [3] (invalid type"),
+            (
+                "lists = [\"ftp://a.example/b\"]",
+                "F:1: `lists` is [\"ftp://a.example/b\"] (list `ftp://a.example/b`: ",
+            ),
+            ("lists = [{ name = \"x\" }]", "F:1: `lists` is [{ name = \"x\" }] (a list without `source`"),
+            (
+                "lists = [{ source = \"a\", name = \"x\" }, { source = \"b\", name = \"x\" }]",
+                "F:1: `lists` is [{ name = \"x\", source = \"a\" }, { name = \"x\", source = \"b\" }] (two lists with the name `x`",
+            ),
+        ] {
+            let error = load(text, &[], &[]).unwrap_err();
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn lists_of_one_file_name_are_told_apart() {
+        let text = "lists = [\"/a/ads.txt\", \"/b/ads.txt\", { source = \"/c/x\", name = \"ads-2\" }]";
+        let names: Vec<_> = load(text, &[], &[]).unwrap().lists.into_iter().map(|list| list.name).collect();
+        assert_eq!(names, ["ads", "ads-3", "ads-2"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use toml::Value;
 
 use super::Config;
-use super::keys::{group_fields, keys, section};
+use super::keys::{group_fields, keys, list_fields, section};
 
 /// Every key with its default, doc, environment variable and flag, as a file that could be used.
 pub fn reference() -> String {
@@ -25,6 +25,13 @@ pub fn reference() -> String {
             open = name;
         }
         entry(&mut page, &key.doc, &key.env(), &key.flag, field, &key.default);
+    }
+    page.push_str(
+        "\n# A list that says more than a text is a table, in `lists` or here; then leave `lists` above out.\n\
+         #[[lists]]\n",
+    );
+    for (field, value, doc) in list_fields() {
+        let _ = writeln!(page, "# {doc}\n#{field} = {value}");
     }
     if let Some(groups) = keys().iter().find(|key| key.path == "groups") {
         let _ = write!(
@@ -60,6 +67,14 @@ mod tests {
             assert!(page.contains(&key.doc), "{}", key.path);
             assert!(page.contains(&key.env()) && page.contains(&format!("--{}", key.flag)), "{}", key.path);
         }
+        let (_, list) = page.split_once("\n#[[lists]]\n").unwrap();
+        let (list, _) = list.split_once("\n\n").unwrap();
+        let fields =
+            list.lines().filter_map(|line| line.strip_prefix('#')).filter(|line| !line.starts_with(' '));
+        let list = fields.collect::<Vec<_>>().join("\n").replace("source = \"\"", "source = \"x\"");
+        std::fs::write(file.path(), format!("[[lists]]\n{list}")).unwrap();
+        let config = Config::load(Some(file.path()), [], &[]).unwrap();
+        assert_eq!(config.lists, ["x".parse().unwrap()]);
         let (_, group) = page.split_once("\n#[[groups]]").unwrap();
         std::fs::write(file.path(), format!("[[groups]]{}", group.replace("\n#", "\n"))).unwrap();
         let config = Config::load(Some(file.path()), [], &[]).unwrap();

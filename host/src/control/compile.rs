@@ -11,18 +11,23 @@ use bytes::Bytes;
 use dnsvet_core::lists::Format;
 use dnsvet_core::model::Brands;
 use dnsvet_core::name::Name;
+use dnsvet_core::policy::identity::hashed;
 use dnsvet_core::policy::{Group, Policy};
 use dnsvet_core::snapshot::{BuildError, Builder, Decision as Judged, Role, Snapshot, SnapshotError, Vetted};
 use dnsvet_core::verdict::inspect::is_inside;
 use dnsvet_models::registry::{Registry, RegistryError};
 use ed25519_dalek::SigningKey;
 
-use super::{ControlError, ListStatus, Published, secret};
+use super::subscription::shelf::{Shelf, Slot};
+use super::{ControlError, ListStatus, Published, own, relief, secret};
 use crate::bundled;
-use crate::config::Config;
-use crate::lists::{self, ListReport, ListSource, NoPath};
+use crate::config::{Config, ListConfig};
+use crate::explain::{INDEX_FILE, Places};
+use crate::leases;
+use crate::lists::{self, ListReport, ListSource, Place};
 use crate::store::control::{ControlStore, Decision, Scope};
 use crate::store::{StoreError, Tenant, now_ms};
+use crate::zones::{self, UnknownZone};
 
 /// The last good snapshot, in the data folder.
 pub const SNAPSHOT_FILE: &str = "snapshot.dvs";
@@ -34,17 +39,16 @@ const EXPIRES_MS: u64 = 30 * 86_400_000;
 /// Why no snapshot was made.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
-    /// A text of `lists` names no list.
-    #[error("`lists`: {0}")]
-    Source(#[from] NoPath),
     /// A list can't be read, or the builder refused.
     #[error(transparent)]
     List(#[from] lists::CompileError),
     /// A list in which no line is a rule.
-    #[error("list {}: none of its {lines} lines is a {format} rule ({first}); name its format in `lists`, as in hosts:PATH", path.display())]
+    #[error(
+        "list {place}: none of its {lines} lines is a {format} rule ({first}); name its format in `lists`, as in hosts:PATH"
+    )]
     NoRules {
         /// Its file.
-        path: PathBuf,
+        place: Place,
         /// How many lines it has.
         lines: u64,
         /// What it was read as.
@@ -58,6 +62,9 @@ pub enum CompileError {
     /// The bundled model can't be loaded.
     #[error("the bundled small model: {0}")]
     Model(#[from] RegistryError),
+    /// A time zone of a schedule.
+    #[error("`groups`: {0}")]
+    Zone(#[from] UnknownZone),
     /// The builder refused.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -83,6 +90,8 @@ pub struct Compiler {
 struct Loaded {
     builder: Builder,
     lists: Vec<ListStatus>,
+    /// The policy of the configuration, without what holds for a while.
+    policy: Policy,
 }
 
 impl Compiler {
@@ -107,8 +116,7 @@ impl Compiler {
                     name: info.name.clone(),
                     role: info.role.as_str().into(),
                     entries: info.entries,
-                    rejected: 0,
-                    first_rejected: None,
+                    ..ListStatus::default()
                 });
                 let (id, serial, built_ms) = (opened.id().to_owned(), opened.serial(), opened.made_ms());
                 Some(Arc::new(Published { id, serial, bytes, built_ms, lists: lists.collect() }))
@@ -127,9 +135,12 @@ impl Compiler {
 
     /// Reads everything again; what was loaded before stays if that fails.
     pub fn reload(&mut self) -> Result<Published, CompileError> {
-        let mut fresh = load(&self.config, self.key_seed)?;
+        let (mut fresh, places) = load(&self.config, self.key_seed)?;
         let published = self.build(&mut fresh)?;
         self.loaded = Some(fresh);
+        if let Err(error) = places.write(&self.folder.join(INDEX_FILE)) {
+            tracing::warn!(%error, "where listed names stand could not be kept; `dnsvet check` can't say lines");
+        }
         Ok(published)
     }
 
@@ -144,6 +155,8 @@ impl Compiler {
     fn build(&self, loaded: &mut Loaded) -> Result<Published, CompileError> {
         let builder = &mut loaded.builder;
         builder.vetted(vetted(self.state.as_ref())?);
+        relief::apply(&mut loaded.policy, self.state.as_ref())?;
+        builder.policy(loaded.policy.clone());
         let (serial, made_ms) = (self.state.next_serial()?, now_ms());
         builder.serial(serial).times(made_ms, made_ms + EXPIRES_MS);
         let bytes = Bytes::from(builder.build(Some(&self.key))?);
@@ -167,29 +180,59 @@ impl Compiler {
 }
 
 /// Policy, lists and brands into a builder.
-fn load(config: &Config, key_seed: [u8; 16]) -> Result<Loaded, CompileError> {
+fn load(config: &Config, key_seed: [u8; 16]) -> Result<(Loaded, Places), CompileError> {
     let mut builder = Builder::new(0, key_seed);
-    builder.policy(policy(config));
-    let sources = config.lists.iter().map(|text| text.parse()).collect::<Result<Vec<ListSource>, _>>()?;
-    let mut reports = Vec::new();
-    for source in &sources {
-        reports.push(lists::add(&mut builder, source)?);
+    let mut places = Places::default();
+    let policy = policy(config)?;
+    let shelf = Shelf::of(&config.data_dir);
+    let mut statuses = Vec::new();
+    let mut has_popular = false;
+    for (info, text) in own::lists(config) {
+        let source = ListSource { role: info.role, format: Some(Format::Adblock), place: own::place(&info) };
+        statuses.push(status(lists::add_text(
+            &mut builder,
+            Some(&mut places),
+            info,
+            &source,
+            text.as_bytes(),
+        ))?);
+    }
+    for list in &config.lists {
+        let text = text_of(list, &shelf)?;
+        has_popular |= list.source.role == Role::Popular && text.is_some();
+        let text = text.unwrap_or_default();
+        let report = lists::add_text(&mut builder, Some(&mut places), list.info(), &list.source, &text);
+        statuses.push(status(report)?);
     }
     // Without popular names nothing would keep a model from blocking them, so those are never left out.
-    let has_popular = sources.iter().any(|source| source.role == Role::Popular);
     for list in bundled::lists() {
-        if sources.is_empty() || list.role == Role::Popular && !has_popular {
-            let text = list.text().map_err(CompileError::Bundled)?;
-            let source = ListSource { role: list.role, format: Some(Format::Plain), path: list.name.into() };
-            reports.push(lists::add_text(&mut builder, &source, list.licence, &text));
+        if config.lists.is_empty() || list.role == Role::Popular && !has_popular {
+            let report = list.add_to(&mut builder, Some(&mut places)).map_err(CompileError::Bundled)?;
+            statuses.push(status(report)?);
         }
     }
     let brands = bundled::brand_names().map_err(CompileError::Bundled)?;
     let brands = String::from_utf8_lossy(&brands);
     builder.brands(Brands::from_popular(brands.lines()).encode());
     builder.small_model(small_model()?);
-    let lists = reports.into_iter().map(status).collect::<Result<_, _>>()?;
-    Ok(Loaded { builder, lists })
+    Ok((Loaded { builder, lists: statuses, policy }, places))
+}
+
+/// The text of a list as it is in force: a file as it is now, of a URL the last good copy. `None` if it was never
+/// fetched: the list is there and empty, so that it has a place in the overview.
+fn text_of(list: &ListConfig, shelf: &Shelf) -> Result<Option<Vec<u8>>, CompileError> {
+    match &list.source.place {
+        Place::File(path) => Ok(Some(lists::read(path)?)),
+        Place::Url(url) => match shelf.read(&Shelf::key(&list.name, url.as_str()), Slot::Good) {
+            Ok(copy) => Ok(copy.map(|copy| copy.text)),
+            Err(error) => {
+                tracing::warn!(list = list.name, %error, "a list is empty until it is fetched again");
+                Ok(None)
+            }
+        },
+        // Refused by the configuration.
+        Place::Transfer(_) => Ok(None),
+    }
 }
 
 /// The bundled small model, in the form that filters read.
@@ -202,21 +245,23 @@ fn small_model() -> Result<Vec<u8>, CompileError> {
 fn status(report: ListReport) -> Result<ListStatus, CompileError> {
     let first_rejected = report.complaints().next();
     let counts = report.counts;
-    if let (0, Some(first)) = (counts.entries, &first_rejected) {
-        let (path, first) = (report.path.clone(), first.clone());
-        return Err(CompileError::NoRules { path, lines: counts.lines, format: report.format, first });
+    // What was fetched was looked at when it came; one bad list out there must not stop the others here.
+    if let (Place::File(_), 0, Some(first)) = (&report.place, counts.entries, &first_rejected) {
+        let (place, first) = (report.place.clone(), first.clone());
+        return Err(CompileError::NoRules { place, lines: counts.lines, format: report.format, first });
     }
     if let Some(first) = &first_rejected {
         tracing::warn!(list = report.name, rejected = counts.rejected, first, "lines of a list were skipped");
     }
     let (name, role) = (report.name, report.role.as_str().to_owned());
-    Ok(ListStatus { name, role, entries: counts.entries, rejected: counts.rejected, first_rejected })
+    let (entries, rejected) = (counts.entries, counts.rejected);
+    Ok(ListStatus { name, role, entries, rejected, first_rejected, ..ListStatus::default() })
 }
 
 /// The policy that a configuration means: its groups, and one for everybody who is in none.
-fn policy(config: &Config) -> Policy {
+fn policy(config: &Config) -> Result<Policy, UnknownZone> {
     let mut groups = config.groups.clone();
-    if groups.iter().all(|group| !group.clients.is_empty()) {
+    if !groups.iter().any(Group::is_everybodys) {
         let name = Group::default().name;
         let taken = groups.iter().any(|group| group.name == name);
         groups.push(Group {
@@ -237,9 +282,28 @@ fn policy(config: &Config) -> Policy {
     }
     for schedule in groups.iter_mut().flat_map(|group| &mut group.schedules) {
         schedule.name = canonical(&schedule.name);
+        schedule.offsets = zones::offsets(&schedule.zone, now_ms())?;
+    }
+    for group in &mut groups {
+        // Lists of their own by now.
+        group.rules.clear();
+        group.bundles.clear();
+        let secrets = group.path_ids.iter_mut().chain(&mut group.tokens);
+        secrets.for_each(|secret| *secret = hashed(secret));
+    }
+    let mut clients = config.client_names.clone();
+    if !config.dhcp_leases.as_os_str().is_empty() {
+        match leases::read(&config.dhcp_leases, now_ms() / 1_000) {
+            Ok(leased) => clients.extend(leased),
+            Err(error) => {
+                let path = config.dhcp_leases.display();
+                tracing::warn!(%path, %error, "leases can't be read; clients have no names from them");
+            }
+        }
     }
     let local_zones = config.local_zones.iter().map(|zone| canonical(zone)).collect();
-    Policy { groups, local_zones, ..Policy::default() }
+    let designated = config.discovery.clone();
+    Ok(Policy { groups, local_zones, clients, designated, ..Policy::default() })
 }
 
 /// A name as the filter compares it: lower case, A-labels, no dot at the end. The configuration's own check has
@@ -290,7 +354,7 @@ mod tests {
         let kids = Group { name: "kids".into(), schedules: vec![schedule], ..Group::default() };
         let config =
             Config { groups: vec![kids], local_zones: vec!["Corp.Example.".into()], ..Config::default() };
-        let policy = policy(&config);
+        let policy = policy(&config).unwrap();
         assert_eq!(policy.local_zones, ["corp.example"]);
         assert_eq!(policy.groups[0].schedules[0].name, "games.example");
         assert_eq!(policy.groups.len(), 1, "a group without clients is everybody's");
@@ -305,7 +369,7 @@ mod tests {
         };
         let mut config = Config { groups: vec![kids], ..Config::default() };
         config.mode.models = Mode::Enforce;
-        let policy = policy(&config);
+        let policy = policy(&config).unwrap();
         let groups = Groups::new(&policy, &[]);
         let of = |client: &str| &groups.of(client.parse().unwrap(), &Identity::default()).group;
         assert_eq!(of("10.1.0.1").name, "default");

@@ -1,9 +1,9 @@
 //! The control plane: lists, policy and people's decisions become snapshots; filters' events become history.
 //!
 //! ```text
-//! lists ─┐
+//! lists ──┐      (subscriptions fetch those that are URLs)
 //! policy ─┼─► compiler thread ─► snapshot, serial + 1 ─► data_dir/snapshot.dvs ─► GET /v1/snapshot
-//! vetted ─┘      ▲ reload (SIGHUP, API), vet (API, socket)
+//! vetted ─┘      ▲ reload (SIGHUP, API), vet (API, socket), a list that has changed
 //! ```
 //!
 //! [`Control`] is the whole of it; the API asks it. Its surprise: a decision is stored first and compiled
@@ -11,7 +11,10 @@
 
 mod compile;
 mod metrics;
+mod own;
+mod relief;
 pub mod secret;
+pub mod subscription;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,9 +22,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use dnsvet_core::name::Name;
+use dnsvet_core::snapshot::Snapshot;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use self::subscription::look::Tools;
+use self::subscription::{ListState, SubscriptionError, Subscriptions, Timing};
 use crate::config::{Config, ConfigError};
 use crate::folder;
 use crate::store::control::{
@@ -64,6 +70,12 @@ pub enum ControlError {
         /// What is wrong, and what would be right.
         why: String,
     },
+    /// A list that is subscribed to.
+    #[error(transparent)]
+    Subscription(#[from] SubscriptionError),
+    /// A relief that can't be given; says why.
+    #[error("{0}")]
+    Relief(String),
     /// A file of the data folder can't be used.
     #[error("{}: {source}; check `data_dir` and who owns it", path.display())]
     File {
@@ -103,7 +115,7 @@ pub struct Published {
 }
 
 /// A list as the overview shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ListStatus {
     /// Its name.
     pub name: String,
@@ -115,6 +127,9 @@ pub struct ListStatus {
     pub rejected: u64,
     /// The first of them: file, line and why.
     pub first_rejected: Option<String>,
+    /// How its subscription stands.
+    #[serde(flatten)]
+    pub state: ListState,
 }
 
 /// What is in force.
@@ -166,6 +181,8 @@ pub struct Control {
     token: String,
     first_password: Option<String>,
     metrics: metrics::Metrics,
+    subscriptions: Arc<Subscriptions>,
+    timing: Timing,
 }
 
 impl Control {
@@ -175,6 +192,19 @@ impl Control {
     /// # Errors
     /// If the folder, a key in it, or a store can't be used.
     pub fn start(config: &Config, load: Loader) -> Result<Arc<Self>, ControlError> {
+        Self::start_with(config, load, subscription::tools(config), Timing::default())
+    }
+
+    /// The same, with another way to fetch lists.
+    ///
+    /// # Errors
+    /// As [`Control::start`].
+    pub fn start_with(
+        config: &Config,
+        load: Loader,
+        tools: Tools,
+        timing: Timing,
+    ) -> Result<Arc<Self>, ControlError> {
         let data_dir = &config.data_dir;
         let file_error = |path: &Path| {
             let path = path.to_owned();
@@ -204,6 +234,11 @@ impl Control {
         }
         let (published, _) = watch::channel(last_good);
         let (orders, queue) = channel();
+        let compile = subscription_compile(orders.clone());
+        let subscriptions = Subscriptions::start(&config.lists, tools, timing, compile);
+        let subscriptions = Arc::new(subscriptions.map_err(file_error(Path::new("lists thread")))?);
+        let shown = Arc::clone(&subscriptions);
+        metrics.add(Box::new(move |text| shown.render(text)));
         let control = Arc::new(Self {
             running: config.clone(),
             load,
@@ -215,6 +250,8 @@ impl Control {
             token,
             first_password,
             metrics: metrics.clone(),
+            subscriptions,
+            timing,
         });
         let work = move || compiling(compiler, &queue, &published, &problem, &metrics);
         let spawned = std::thread::Builder::new().name("compiler".into()).spawn(work);
@@ -232,6 +269,14 @@ impl Control {
         &self.store
     }
 
+    /// The names of the groups, that for everybody included.
+    fn groups(&self) -> Vec<String> {
+        let published = self.published();
+        let snapshot = published.and_then(|published| Snapshot::open(published.bytes.clone(), &[]).ok());
+        let groups = snapshot.map(|snapshot| snapshot.policy().groups.clone()).unwrap_or_default();
+        groups.into_iter().map(|group| group.name).collect()
+    }
+
     /// Users, tokens, decisions.
     pub fn state(&self) -> &dyn ControlStore {
         self.state.as_ref()
@@ -245,6 +290,11 @@ impl Control {
     /// The first user's password, on the first start only: to be shown once and kept nowhere.
     pub fn first_password(&self) -> Option<&str> {
         self.first_password.as_deref()
+    }
+
+    /// The data folder.
+    pub fn data_dir(&self) -> &Path {
+        &self.running.data_dir
     }
 
     /// Where `dnsvet vet` finds the running control plane.
@@ -270,9 +320,32 @@ impl Control {
             id: published.id.clone(),
             serial: published.serial,
             built_ms: published.built_ms,
-            lists: published.lists.clone(),
+            lists: published.lists.iter().map(|list| self.with_state(list)).collect(),
             problem,
         }
+    }
+
+    /// A list as it stands now.
+    fn with_state(&self, list: &ListStatus) -> ListStatus {
+        let state = self.subscriptions.state(&list.name).unwrap_or_default();
+        ListStatus { state, ..list.clone() }
+    }
+
+    /// Looks at a list now, or at all; returns their names at once. [`Control::status`] tells how it goes.
+    ///
+    /// # Errors
+    /// If there is no such list.
+    pub fn update_lists(&self, name: Option<&str>) -> Result<Vec<String>, ControlError> {
+        Ok(self.subscriptions.update(name)?)
+    }
+
+    /// Puts the copy of a list that is kept back in force, and waits for the snapshot with it.
+    ///
+    /// # Errors
+    /// If there is no such list, nothing of it is kept back, or no snapshot could be made.
+    pub fn accept_list(&self, who: &Identity, name: &str) -> Result<(), ControlError> {
+        self.subscriptions.accept(name)?;
+        self.audit(&who.name, "list accepted", name)
     }
 
     /// Stores a decision and waits until the snapshot with it is served.
@@ -325,6 +398,7 @@ impl Control {
         if !keys.is_empty() {
             tracing::warn!(keys, "changed, and in effect from the next start");
         }
+        self.subscriptions.configure(&fresh.lists, self.timing);
         self.order(Order::Reload(Some(Box::new(fresh))))?.recv().map_err(|_| ControlError::Closed)?
     }
 
@@ -356,6 +430,22 @@ impl Control {
         orders.send((order, reply)).map_err(|_| ControlError::Closed)?;
         Ok(answer)
     }
+}
+
+/// What a list that has changed leads to: lists and policy are read again.
+fn subscription_compile(orders: Sender<(Order, Reply)>) -> subscription::Compile {
+    let orders = Mutex::new(orders);
+    Arc::new(move || {
+        let (reply, answer) = channel();
+        let sent = orders.lock().unwrap_or_else(PoisonError::into_inner).send((Order::Reload(None), reply));
+        let closed = || ControlError::Closed.to_string();
+        sent.map_err(|_| closed())?;
+        match answer.recv() {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(closed()),
+        }
+    })
 }
 
 /// Where the control plane of a data folder listens for its own machine.

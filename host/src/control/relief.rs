@@ -47,7 +47,9 @@ impl Control {
                 let parsed = Name::parse(text.strip_prefix("*.").unwrap_or(text))
                     .map_err(|why| ControlError::Relief(format!("`{text}` is no name: {why}")))?;
                 if parsed.registrable_domain().is_none() {
-                    return Err(refuse("that name is empty or a public suffix, and would free everybody's names"));
+                    return Err(refuse(
+                        "that name is empty or a public suffix, and would free everybody's names",
+                    ));
                 }
                 parsed.as_str().to_owned()
             }
@@ -82,7 +84,8 @@ pub(super) fn apply(policy: &mut Policy, state: &dyn ControlStore) -> Result<(),
         reliefs.into_iter().partition(|relief| relief.name.is_empty());
     let pause = |relief: Relief| Pause { group: relief.group, until_ms: relief.until_ms };
     policy.pauses = pauses.into_iter().map(pause).collect();
-    let unblock = |relief: Relief| Unblock { name: relief.name, group: relief.group, until_ms: relief.until_ms };
+    let unblock =
+        |relief: Relief| Unblock { name: relief.name, group: relief.group, until_ms: relief.until_ms };
     policy.unblocks = unblocks.into_iter().map(unblock).collect();
     Ok(())
 }

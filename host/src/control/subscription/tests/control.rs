@@ -1,0 +1,91 @@
+//! Subscriptions inside a control plane: what clients are answered by.
+
+use dnsvet_core::name::Name;
+use dnsvet_core::snapshot::Snapshot;
+
+use super::server::{Server, ok};
+use super::*;
+use crate::config::Config;
+use crate::control::Control;
+
+fn start(config: &Config) -> Arc<Control> {
+    let again = config.clone();
+    let tools = Tools { fetcher: fetcher(), shelf: Shelf::of(&config.data_dir) };
+    Control::start_with(config, Box::new(move || Ok(again.clone())), tools, BY_HAND).unwrap()
+}
+
+fn is_listed(control: &Control, name: &str) -> bool {
+    let published = control.published().unwrap();
+    let snapshot = Snapshot::open(published.bytes.clone(), &[]).unwrap();
+    snapshot.is_listed(&Name::parse(name).unwrap())
+}
+
+#[test]
+fn a_list_is_in_force_soon_and_after_a_restart_without_a_network_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|_| ok(&[], "bad.example\n"));
+    let lists = vec![list("ads", "block", &server.url("/ads"))];
+    let config = Config { data_dir: folder.path().join("data"), lists, ..Config::default() };
+    let control = start(&config);
+    until("in force", || is_listed(&control, "bad.example"));
+    until("settled", || control.status().lists[0].state.phase == Phase::Idle);
+    let status = control.status().lists.remove(0);
+    assert_eq!((status.name.as_str(), status.entries, status.state.problem), ("ads", 1, None));
+    assert!(control.metrics().contains("dnsvet_list_looks_total{outcome=\"changed\"} 1"));
+    drop(control);
+    drop(server);
+    // So that the copies alone are left to start from.
+    std::fs::remove_file(config.data_dir.join(crate::control::SNAPSHOT_FILE)).unwrap();
+    let control = start(&config);
+    assert!(is_listed(&control, "bad.example"));
+    control.update_lists(None).unwrap();
+    until("tried", || control.status().lists[0].state.problem.is_some());
+    let state = control.status().lists.remove(0).state;
+    assert!(state.problem.unwrap().contains("can't connect"));
+    assert!(is_listed(&control, "bad.example"), "the last good copy stays");
+}
+
+#[test]
+fn a_first_fetch_that_fails_stops_nothing_and_is_tried_again_on_a_reload() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let ours = folder.path().join("ours.txt");
+    std::fs::write(&ours, "worse.example\n").unwrap();
+    let lists = vec![
+        list("ads", "block", &format!("http://{address}/")),
+        format!("plain:{}", ours.display()).parse().unwrap(),
+    ];
+    let config = Config { data_dir: folder.path().join("data"), lists, ..Config::default() };
+    let control = start(&config);
+    assert!(is_listed(&control, "worse.example"));
+    until("tried", || {
+        control.status().lists[0].state.problem.as_deref().is_some_and(|p| p.contains("connect"))
+    });
+    let status = control.status().lists.remove(0);
+    assert!(status.state.problem.unwrap().starts_with("not fetched yet: can't connect to"));
+    assert_eq!(status.entries, 0);
+    let popular = control.status().lists.iter().filter(|list| list.role == "popular").count();
+    assert_eq!(popular, 2, "without a popular list the bundled ones protect popular names");
+
+    let _server = Server::at(&address.to_string(), None, |_| ok(&[], "bad.example\n"));
+    control.reload().unwrap();
+    until("in force", || is_listed(&control, "bad.example"));
+    until("settled", || control.status().lists[0].state.phase == Phase::Idle);
+    assert_eq!(control.status().lists[0].state.problem, None);
+}
+
+#[test]
+fn what_a_list_is_configured_to_do_is_in_the_snapshot() {
+    use dnsvet_core::policy::Mode;
+    use dnsvet_core::verdict::Action;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|_| ok(&[], "bad.example\n"));
+    let mut ads = list("ads", "block", &server.url("/ads"));
+    (ads.licence, ads.mode, ads.action) = ("CC0-1.0".into(), Mode::Log, Some(Action::Null));
+    let config = Config { data_dir: folder.path().join("data"), lists: vec![ads], ..Config::default() };
+    let control = start(&config);
+    until("in force", || is_listed(&control, "bad.example"));
+    let snapshot = Snapshot::open(control.published().unwrap().bytes.clone(), &[]).unwrap();
+    let info = &snapshot.lists()[0];
+    assert_eq!((info.licence.as_str(), info.mode, info.action), ("CC0-1.0", Mode::Log, Some(Action::Null)));
+}
