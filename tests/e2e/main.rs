@@ -6,5 +6,6 @@ mod dashboard;
 mod events;
 mod line;
 mod list;
+mod policy;
 mod scorer;
 mod vetting;
