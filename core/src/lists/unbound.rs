@@ -225,7 +225,7 @@ impl Config {
             .into_iter()
             .filter(|(_, zone)| matches!(zone.kind, Kind::Stops(_) | Kind::Redirect))
             .collect();
-        waiting.sort_unstable_by_key(|(_, zone)| zone.line);
+        waiting.sort_unstable_by(|(a, first), (b, second)| (first.line, a).cmp(&(second.line, b)));
         for (name, zone) in waiting {
             out.at(zone.line);
             let has_data = own_data.contains(&name);
