@@ -25,8 +25,8 @@ use ipnet::IpNet;
 use self::modifiers::Modifiers;
 use super::pattern::{Pattern, Start};
 use super::regex::between_slashes;
-use super::{Conditions, Effect, LocalData, Out, Rule, Scope, Trigger, Why, hosts, name_of};
-use crate::name::NameError;
+use super::{Conditions, Effect, LocalData, Out, Rule, Scope, Trigger, Why, hosts, name_of, plain_name};
+use crate::name::{Name, NameError};
 
 /// What parts a cosmetic rule's names from its body.
 const COSMETIC: [&str; 12] =
@@ -49,6 +49,9 @@ fn is_header(line: &str) -> bool {
 
 pub(super) fn line(line: &str, out: &mut Out) {
     let line = line.trim();
+    if let Some(name) = whole_name(line) {
+        return out.rule(Rule::listed(name, Scope::Suffix));
+    }
     if line.is_empty() || line.starts_with('!') || is_header(line) {
         return;
     }
@@ -66,6 +69,13 @@ pub(super) fn line(line: &str, out: &mut Out) {
         Ok((rule, true)) => out.revoke(rule),
         Err(why) => out.reject(line, why),
     }
+}
+
+/// The name of `||name^`, which nearly every line is; what ends in a digit may be an address.
+fn whole_name(line: &str) -> Option<Name> {
+    let name = line.strip_prefix("||")?.strip_suffix('^')?;
+    let digit = name.ends_with(|last: char| last.is_ascii_digit());
+    plain_name(name)?.ok().filter(|name| !digit && !name.is_root())
 }
 
 /// Whether it is a rule for what a page shows. A marker behind white space, or before it at the start of the line,

@@ -5,7 +5,7 @@
 //! swallow the rest of a list.
 
 use super::records::type_of;
-use super::{Lines, MOST_LINE_BYTES, Why};
+use super::{Lines, MOST_LINE_BYTES, Why, plain_name};
 use crate::name::{Name, NameError};
 
 /// The most lines of one record.
@@ -176,6 +176,9 @@ fn escaped(rest: &mut std::str::Bytes) -> Result<u8, Why> {
 
 /// A name as it stands, and whether it ended in a dot.
 pub(super) fn name(text: &str) -> Result<(Name, bool), Why> {
+    if let Some(name) = plain_name(text) {
+        return Ok((name?, text.ends_with('.')));
+    }
     if !text.contains('\\') {
         return Ok((Name::parse(text)?, text.ends_with('.')));
     }

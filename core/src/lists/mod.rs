@@ -35,6 +35,7 @@ mod wildcard;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::net::IpAddr;
 
 use self::format::Reader;
 pub use self::format::{Format, UnknownFormat};
@@ -316,30 +317,49 @@ impl Answers {
 
 /// A word as a name, with what lists get wrong told apart.
 fn name_of(word: &str) -> Result<Name, Why> {
-    let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let plain = word.bytes().all(letters);
-    // An address in letters of names ends in a digit.
-    let digit = word.ends_with(|last: char| last.is_ascii_digit());
-    if (digit || !plain) && word.parse::<std::net::IpAddr>().is_ok() {
-        return Err(Why::Address);
-    }
-    if !plain {
-        if word.contains('/') {
-            return Err(Why::Url);
+    let name = match plain_name(word) {
+        // An address in letters of names ends in a digit.
+        Some(_) if word.ends_with(|last: char| last.is_ascii_digit()) && word.parse::<IpAddr>().is_ok() => {
+            return Err(Why::Address);
         }
-        if word.starts_with("||") || word.starts_with("@@") || word.ends_with('^') {
-            return Err(Why::AdblockRule);
+        Some(name) => name?,
+        None => {
+            if word.parse::<IpAddr>().is_ok() {
+                return Err(Why::Address);
+            }
+            if word.contains('/') {
+                return Err(Why::Url);
+            }
+            if word.starts_with("||") || word.starts_with("@@") || word.ends_with('^') {
+                return Err(Why::AdblockRule);
+            }
+            if word.contains('*') {
+                return Err(Why::Wildcard);
+            }
+            if let Some(character) = word.chars().find(|c| c.is_ascii() && !is_letter(*c as u8)) {
+                return Err(Why::Name(NameError::Character(character)));
+            }
+            Name::parse(word)?
         }
-        if word.contains('*') {
-            return Err(Why::Wildcard);
-        }
-        let strange = |c: &char| c.is_ascii() && !letters(*c as u8);
-        if let Some(character) = word.chars().find(strange) {
-            return Err(Why::Name(NameError::Character(character)));
-        }
-    }
-    let name = Name::parse(word)?;
+    };
     if name.is_root() { Err(Why::Root) } else { Ok(name) }
+}
+
+/// A name of letters, digits, `-` and `_`, as nearly all are, with one allocation; `None` for other texts.
+fn plain_name(text: &str) -> Option<Result<Name, NameError>> {
+    if !text.bytes().all(is_letter) {
+        return None;
+    }
+    let bare = text.strip_suffix('.').unwrap_or(text);
+    Some(if bare.is_empty() {
+        Ok(Name::root())
+    } else {
+        Name::from_labels(bare.split('.').map(str::as_bytes))
+    })
+}
+
+fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
 fn shorten(text: &str) -> String {

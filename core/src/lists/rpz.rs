@@ -265,7 +265,7 @@ fn prefix(text: &str) -> Result<IpNet, Why> {
     let mut labels = text.split('.');
     let length =
         labels.next().and_then(|label| number(label, 10)).and_then(|length| u8::try_from(length).ok());
-    let length = length.ok_or(wrong.clone())?;
+    let length = length.filter(|&length| length > 0).ok_or(wrong.clone())?;
     let groups: Vec<&str> = labels.rev().collect();
     let octets: Option<Vec<u8>> =
         groups.iter().map(|group| number(group, 10).and_then(|value| u8::try_from(value).ok())).collect();

@@ -53,8 +53,6 @@ pub(super) struct Config {
 struct Zone {
     line: u32,
     kind: Kind,
-    /// What it does whatever comes later.
-    effect: Option<Effect>,
 }
 
 struct Data {
@@ -64,17 +62,34 @@ struct Data {
     data: LocalData,
 }
 
-/// What a zone's type does, local data or not.
+/// What a zone's type does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// The same, whatever local data there is.
-    Always,
+    /// Listed, whatever local data there is.
+    Listed,
+    /// This, whatever local data there is.
+    Always(Action),
     /// Asks as usual where there is no local data.
     Transparent,
+    /// The same, and A is never answered.
+    NoA,
     /// Stops so where there is no local data.
     Stops(Action),
     /// Answers the data of its own name for all below it.
     Redirect,
+}
+
+impl Kind {
+    /// What is known of it before the last line was read.
+    fn effect(self) -> Option<Effect> {
+        match self {
+            Kind::Listed => Some(Effect::Listed),
+            Kind::Always(Action::Allow) | Kind::Transparent => Some(Effect::Allow),
+            Kind::Always(action) => Some(Effect::Stop(action)),
+            Kind::NoA => Some(Effect::Stop(Action::Nodata)),
+            Kind::Stops(_) | Kind::Redirect => None,
+        }
+    }
 }
 
 /// Whether the line is one of Unbound's.
@@ -126,19 +141,19 @@ impl Config {
     fn local_zone(&mut self, text: &str, zone_type: &str, out: &mut Out) -> Result<(), Why> {
         let no_effect = |reason| Err(Why::ZoneType { zone_type: zone_type.to_owned(), reason });
         let name = if text == "." { Name::root() } else { name_of(text)? };
-        let (kind, effect) = match zone_type {
-            "always_null" => (Kind::Always, Some(Effect::Listed)),
-            "always_nxdomain" => (Kind::Always, Some(Effect::Stop(Action::Nxdomain))),
-            "always_nodata" => (Kind::Always, Some(Effect::Stop(Action::Nodata))),
-            "always_refuse" => (Kind::Always, Some(Effect::Stop(Action::Refused))),
-            "always_deny" => (Kind::Always, Some(Effect::Stop(Action::Drop))),
-            "always_transparent" => (Kind::Always, Some(Effect::Allow)),
-            "transparent" | "typetransparent" => (Kind::Transparent, Some(Effect::Allow)),
-            "block_a" => (Kind::Transparent, Some(Effect::Stop(Action::Nodata))),
-            "static" => (Kind::Stops(Action::Nxdomain), None),
-            "refuse" => (Kind::Stops(Action::Refused), None),
-            "deny" | "inform_deny" => (Kind::Stops(Action::Drop), None),
-            "redirect" | "inform_redirect" => (Kind::Redirect, None),
+        let kind = match zone_type {
+            "always_null" => Kind::Listed,
+            "always_nxdomain" => Kind::Always(Action::Nxdomain),
+            "always_nodata" => Kind::Always(Action::Nodata),
+            "always_refuse" => Kind::Always(Action::Refused),
+            "always_deny" => Kind::Always(Action::Drop),
+            "always_transparent" => Kind::Always(Action::Allow),
+            "transparent" | "typetransparent" => Kind::Transparent,
+            "block_a" => Kind::NoA,
+            "static" => Kind::Stops(Action::Nxdomain),
+            "refuse" => Kind::Stops(Action::Refused),
+            "deny" | "inform_deny" => Kind::Stops(Action::Drop),
+            "redirect" | "inform_redirect" => Kind::Redirect,
             "inform" => return no_effect("it only logs"),
             "nodefault" => return no_effect("it only turns off Unbound's own zones"),
             "noview" => return no_effect("there are no views here"),
@@ -146,23 +161,21 @@ impl Config {
             "" => return no_effect("a type belongs behind the name"),
             _ => return no_effect("no such type is known"),
         };
-        if let Some(first) = self.zones.get(&name)
-            && (first.kind != kind || first.effect != effect)
-        {
+        let first = self.zones.entry(name.clone()).or_insert(Zone { line: out.line(), kind });
+        if first.kind != kind {
             return Err(Why::SecondZone);
         }
-        match effect.clone() {
+        match kind.effect() {
             Some(effect) => {
-                let types = if zone_type == "block_a" { vec![records::A] } else { Vec::new() };
+                let types = if kind == Kind::NoA { vec![records::A] } else { Vec::new() };
                 out.rule(Rule {
-                    trigger: of(name.clone(), Scope::Suffix),
+                    trigger: of(name, Scope::Suffix),
                     effect,
                     conditions: Conditions { types, ..Conditions::default() },
                 });
             }
             None => out.later(),
         }
-        self.zones.entry(name).or_insert(Zone { line: out.line(), kind, effect });
         Ok(())
     }
 
@@ -200,7 +213,7 @@ impl Config {
         for Data { line, text, name, data } in data {
             out.at(line);
             let scope = match zone_above(&name, &zones) {
-                Some((_, Kind::Always)) => {
+                Some((_, Kind::Listed | Kind::Always(_))) => {
                     out.reject_later(&text, Why::DataIgnored);
                     continue;
                 }
@@ -225,7 +238,7 @@ impl Config {
             .into_iter()
             .filter(|(_, zone)| matches!(zone.kind, Kind::Stops(_) | Kind::Redirect))
             .collect();
-        waiting.sort_unstable_by_key(|(_, zone)| zone.line);
+        waiting.sort_unstable_by(|(a, first), (b, second)| (first.line, a).cmp(&(second.line, b)));
         for (name, zone) in waiting {
             out.at(zone.line);
             let has_data = own_data.contains(&name);
