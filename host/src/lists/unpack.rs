@@ -36,3 +36,16 @@ pub fn limited(from: impl Read, most: u64) -> Result<Vec<u8>, UnpackError> {
     from.take(most.saturating_add(1)).read_to_end(&mut text)?;
     if text.len() as u64 > most { Err(UnpackError::TooLarge(most)) } else { Ok(text) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_the_limit_is_read_of_what_has_no_end() {
+        assert!(matches!(limited(io::repeat(b'x'), 1_000), Err(UnpackError::TooLarge(1_000))));
+        assert_eq!(limited(io::repeat(b'x').take(1_000), 1_000).unwrap().len(), 1_000);
+        assert!(matches!(unpack(vec![b'x'; 5], 4), Err(UnpackError::TooLarge(4))));
+        assert!(matches!(unpack(vec![0x1f, 0x8b, 0], 9), Err(UnpackError::Damaged(_))));
+    }
+}

@@ -243,12 +243,17 @@ mod tests {
         assert!(!shelf.accept(&key).unwrap());
         let head = Head { name: "ads".into(), entries: 1, why: String::new(), ..Head::default() };
         shelf.write(&key, Slot::Good, head.clone(), b"a.example\n").unwrap();
+        let mut reader = File::open(shelf.path(&key, Slot::Good)).unwrap();
+        let whole = fs::read(shelf.path(&key, Slot::Good)).unwrap();
         shelf.write(&key, Slot::Held, Head { why: "no".into(), ..head }, b"b.example\n").unwrap();
         assert_eq!(shelf.read(&key, Slot::Good).unwrap().unwrap().text, b"a.example\n");
         assert!(shelf.accept(&key).unwrap());
         let good = shelf.read(&key, Slot::Good).unwrap().unwrap();
         assert_eq!((good.text.as_slice(), good.head.why.as_str()), (&b"b.example\n"[..], ""));
         assert_eq!(shelf.peek(&key, Slot::Held).unwrap(), None);
+        let mut before = Vec::new();
+        reader.read_to_end(&mut before).unwrap();
+        assert_eq!(before, whole, "a copy is replaced, never written over");
     }
 
     #[test]

@@ -33,6 +33,7 @@ fn a_list_is_in_force_soon_and_after_a_restart_without_a_network_at_once() {
     assert_eq!((status.name.as_str(), status.entries, status.state.problem), ("ads", 1, None));
     assert!(control.metrics().contains("dnsvet_list_looks_total{outcome=\"changed\"} 1"));
     drop(control);
+    let address = server.address.to_string();
     drop(server);
     // So that the copies alone are left to start from.
     std::fs::remove_file(config.data_dir.join(crate::control::SNAPSHOT_FILE)).unwrap();
@@ -43,6 +44,9 @@ fn a_list_is_in_force_soon_and_after_a_restart_without_a_network_at_once() {
     let state = control.status().lists.remove(0).state;
     assert!(state.problem.unwrap().contains("can't connect"));
     assert!(is_listed(&control, "bad.example"), "the last good copy stays");
+    let _server = Server::at(&address, None, |_| ok(&[], "bad.example\nworse.example\n"));
+    control.reload().unwrap();
+    until("in force", || is_listed(&control, "worse.example"));
 }
 
 #[test]

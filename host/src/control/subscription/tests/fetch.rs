@@ -130,6 +130,11 @@ async fn an_endless_body_is_stopped_at_the_byte_limit() {
     let server = Server::start(move |_| status(200, &[], stream(piece, Duration::ZERO, None)));
     let error = fetcher().fetch(&wanted(&server.url("/"))).await.unwrap_err();
     assert!(matches!(error, FetchError::TooLong(1_048_576)), "{error}");
+    let whole = Server::start(|_| ok(&[], "a.example\n"));
+    let most = |most_bytes| Wanted { most_bytes, ..wanted(&whole.url("/")) };
+    assert_eq!(text(fetcher().fetch(&most(10)).await), "a.example\n");
+    let error = fetcher().fetch(&most(9)).await.unwrap_err();
+    assert!(matches!(error, FetchError::TooLong(9)), "{error}");
 }
 
 #[tokio::test]
@@ -189,6 +194,7 @@ async fn redirects_to_other_schemes_and_to_users_are_refused() {
     for (to, want) in [
         ("ftp://lists.example/", "http and https only"),
         ("http://me:x@127.0.0.1/", "a user"),
+        ("http://me@127.0.0.1/", "a user"),
         ("http://", "usable location"),
     ] {
         let server = Server::start(move |_| redirect(301, to));
