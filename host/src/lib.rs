@@ -24,3 +24,4 @@ pub mod tls;
 pub mod upstream;
 pub mod wasm;
 pub mod worker;
+pub mod xfr;
