@@ -27,4 +27,5 @@ pub mod tls;
 pub mod upstream;
 pub mod wasm;
 pub mod worker;
+pub mod xfr;
 pub mod zones;

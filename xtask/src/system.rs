@@ -19,11 +19,15 @@ pub struct Tool {
 }
 
 /// What the tests need beside the toolchain.
-pub const TEST_TOOLS: [Tool; 7] = [
+pub const TEST_TOOLS: [Tool; 11] = [
     Tool { program: "curl", package: "curl" },
     Tool { program: "dig", package: "bind9-dnsutils" },
     Tool { program: "kdig", package: "knot-dnsutils" },
     Tool { program: "unbound", package: "unbound" },
+    Tool { program: "named", package: "bind9" },
+    Tool { program: "nsd", package: "nsd" },
+    Tool { program: "knotd", package: "knot" },
+    Tool { program: "pdns_recursor", package: "pdns-recursor" },
     Tool { program: "chromium", package: "chromium" },
     Tool { program: "g++", package: "g++" },
     Tool { program: "python3", package: "python3-venv" },
