@@ -75,6 +75,8 @@ documented! {
         pub scorer: String,
         /// The event store: `sqlite` (in `data_dir`) or `sqlite:PATH`.
         pub store: String,
+        /// Decisions and rules as a policy zone (RPZ) for other resolvers.
+        pub rpz: RpzOut,
         /// How long and how much the store keeps.
         pub retention: Retention,
         /// Public client addresses in the store: `truncate` (to /24 and /56) or `plain`. Private ones are kept whole.
@@ -117,6 +119,24 @@ documented! {
 }
 
 documented! {
+    /// Decisions and rules as a policy zone (RPZ) that Unbound, BIND and PowerDNS transfer.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct RpzOut {
+        /// Address that it is served on, UDP and TCP; empty: it is not.
+        #[serde(with = "door")]
+        pub listen: Option<SocketAddr>,
+        /// The zone's name.
+        pub zone: String,
+        /// Keys of which one must sign each request: `ALGORITHM:NAME:SECRET`. None: `allow_from` alone decides.
+        pub keys: Vec<String>,
+        /// Networks that may transfer it; empty: nobody, or with keys whoever signs.
+        pub allow_from: Vec<IpNet>,
+        /// Secondaries that are told of each new version, `ADDRESS` or `ADDRESS:PORT`.
+        pub notify: Vec<String>,
+    }
+}
+
+documented! {
     /// How long and how much the store keeps.
     #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
     pub struct Retention {
@@ -153,6 +173,18 @@ impl Default for Modes {
     }
 }
 
+impl Default for RpzOut {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            zone: "rpz.dnsvet".into(),
+            keys: Vec::new(),
+            allow_from: Vec::new(),
+            notify: Vec::new(),
+        }
+    }
+}
+
 impl Default for Retention {
     fn default() -> Self {
         Self { raw_days: 7, rollup_days: 400, store_bytes: 10 << 30 }
@@ -186,6 +218,7 @@ impl Default for Config {
             mode: Modes::default(),
             scorer: String::new(),
             store: "sqlite".into(),
+            rpz: RpzOut::default(),
             retention: Retention::default(),
             client_addresses: ClientAddresses::Truncate,
             plugin: PathBuf::new(),

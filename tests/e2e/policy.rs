@@ -82,7 +82,9 @@ fn an_alias_is_resolved_behind_the_name_that_was_asked_at_every_door() {
         let echoed = message.queries[0].name().to_ascii();
         assert_eq!(echoed.trim_end_matches('.'), "Alias.Rules.example", "{door:?}");
         let [alias, address] = message.answers.as_slice() else { panic!("{door:?}: {message:?}") };
-        assert!(matches!(&alias.data, RData::CNAME(target) if target.0.to_ascii() == "target.rules.example."));
+        assert!(
+            matches!(&alias.data, RData::CNAME(target) if target.0.to_ascii() == "target.rules.example.")
+        );
         assert_eq!(address.name.to_ascii(), "target.rules.example.", "{door:?}");
         assert!(matches!(&address.data, RData::A(found) if found.0 == ADDRESS), "{door:?}");
     }

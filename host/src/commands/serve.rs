@@ -22,7 +22,7 @@ use crate::api::{Api, ControlSocket};
 use crate::callout::{ClusterError, Clusters};
 use crate::commands::check;
 use crate::config::{Config, ConfigError, Flags};
-use crate::control::{Control, ControlError};
+use crate::control::{Control, ControlError, rpz};
 use crate::folder;
 use crate::guest::GuestSettings;
 use crate::listener::{Access, BindError};
@@ -33,6 +33,7 @@ use crate::upstream::system::{RESOLV_CONF, UpstreamsError, choose};
 use crate::upstream::zone::{Zone, ZoneError};
 use crate::wasm::{Limits, LoadError, MetricValue, Runtime, SharedState};
 use crate::worker::{Worker, WorkerError, WorkerSettings, open_doors};
+use crate::xfr;
 
 /// Doors open after this even if a worker's plugin has no snapshot yet; its failure mode decides then.
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(10);
@@ -233,6 +234,14 @@ async fn start_control(
     println!("api      http://{address}/");
     if let Some(password) = control.first_password() {
         println!("login    admin {password}   (shown this once)");
+    }
+    if let (Some(address), Some(zone)) = (config.rpz.listen, control.rpz()) {
+        let (_, rules) = rpz::configured(&config.rpz).map_err(ControlError::from)?;
+        let server = xfr::Server::bind(&[address], rules)?;
+        for address in server.addresses() {
+            println!("rpz      {address}  {}", config.rpz.zone);
+        }
+        tokio::spawn(server.run(zone.clone(), ended.clone()));
     }
     let checker = check::live(Arc::clone(&control), &config.scorer);
     let api = Api::new(Arc::clone(&control), Some(checker), ended);

@@ -6,7 +6,7 @@ use dnsvet_core::policy::{Designated, Group, NamedClient, Schedule};
 use toml::{Table, Value};
 
 use super::lists::ListTable;
-use super::{Config, Listen, Modes, Retention};
+use super::{Config, Listen, Modes, Retention, RpzOut};
 
 /// How a key's value is written in the environment and as a flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,11 @@ impl Key {
             "discovery" => {
                 "tables such as [{ name = \"dns.example\", protocols = [\"h2\"], port = 8443, doh_path = \"/dns-query{?dns}\", addresses = [\"192.0.2.1\"] }]"
             }
+            "rpz.zone" => "a name such as \"rpz.example\"",
+            "rpz.listen" => "an address with port such as \"127.0.0.1:5301\", or \"\" for off",
+            "rpz.keys" => "texts such as [\"hmac-sha256:transfer.example:BASE64\"]",
+            "rpz.allow_from" => "networks such as [\"10.0.0.0/8\"]",
+            "rpz.notify" => "addresses such as [\"192.0.2.53\", \"[2001:db8::53]:5353\"]",
             "groups" => "[[groups]] tables with the keys that `dnsvet config reference` shows",
             "failure_mode" => "\"allow\" or \"deny\"",
             "client_addresses" => "\"truncate\" or \"plain\"",
@@ -139,6 +144,7 @@ pub(super) fn section(name: &str) -> Option<&'static [(&'static str, &'static st
         "listen" => Some(Listen::DOCS),
         "mode" => Some(Modes::DOCS),
         "retention" => Some(Retention::DOCS),
+        "rpz" => Some(RpzOut::DOCS),
         _ => None,
     }
 }

@@ -18,6 +18,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::lists::{ListSource, Place, SourceError, prefixes};
+use crate::xfr::{Key, KeyError};
 
 /// The most hours between two looks at a list: thirty days.
 const MOST_EVERY_H: u32 = 720;
@@ -46,6 +47,8 @@ documented! {
         pub mode: Mode,
         /// Groups for which it holds; empty: all that do not choose by `use_lists`.
         pub groups: Vec<String>,
+        /// Signs the requests for a zone (`xfr://`): `ALGORITHM:NAME:SECRET`, such as `hmac-sha256:transfer.example:BASE64`.
+        pub tsig: String,
         /// Hours between two looks at it, give or take a tenth.
         pub every_h: u32,
         /// Whether its URL may lead to private, loopback and other addresses of no public host.
@@ -67,6 +70,7 @@ impl Default for ListTable {
             addresses: Vec::new(),
             mode: Mode::Enforce,
             groups: Vec::new(),
+            tsig: String::new(),
             every_h: 24,
             allow_private: false,
             most_bytes: USUAL_MOST_BYTES,
@@ -92,6 +96,8 @@ pub struct ListConfig {
     pub mode: Mode,
     /// Groups for which it holds; empty: all.
     pub groups: Vec<String>,
+    /// Signs the requests for a zone: the text of a [`Key`], or empty.
+    pub tsig: String,
     /// Hours between two looks at it, never 0.
     pub every_h: u32,
     /// Whether its URL may lead inside.
@@ -130,15 +136,23 @@ pub enum ListConfigError {
     /// Nothing could be taken.
     #[error("most_bytes = 0 takes nothing")]
     NoBytes,
-    /// Zone transfers are not there yet.
-    #[error("{0}: this build does not transfer zones; use an https:// URL or a file of the zone")]
-    Transfer(Place),
+    /// A key of something that is not transferred.
+    #[error("`tsig` signs zone transfers (xfr://), and {0} is none")]
+    NotTransferred(Place),
+    /// A key that is none.
+    #[error("`tsig`: {0}")]
+    Key(#[from] KeyError),
     /// Two lists are given one name.
     #[error("two lists with the name `{0}`; verdicts could not tell them apart")]
     SameName(String),
 }
 
 impl ListConfig {
+    /// What signs the requests for a zone.
+    pub fn key(&self) -> Option<Key> {
+        self.tsig.parse().ok()
+    }
+
     /// What the snapshot says of it.
     pub fn info(&self) -> ListInfo {
         ListInfo {
@@ -168,9 +182,6 @@ impl TryFrom<ListTable> for ListConfig {
 
     fn try_from(table: ListTable) -> Result<Self, ListConfigError> {
         let mut source: ListSource = table.source.parse()?;
-        if let Place::Transfer(_) = source.place {
-            return Err(ListConfigError::Transfer(source.place));
-        }
         let (said_role, said_format, _) = prefixes(&table.source);
         match (table.role.as_str(), said_role) {
             ("", _) => {}
@@ -206,6 +217,15 @@ impl TryFrom<ListTable> for ListConfig {
         if table.most_bytes == 0 {
             return Err(ListConfigError::NoBytes);
         }
+        let tsig = table.tsig.trim().to_owned();
+        match &source.place {
+            Place::Transfer(_) => source.format = source.format.or(Some(Format::Rpz)),
+            place if !tsig.is_empty() => return Err(ListConfigError::NotTransferred(place.clone())),
+            _ => {}
+        }
+        if !tsig.is_empty() {
+            tsig.parse::<Key>()?;
+        }
         let name = if table.name.trim().is_empty() { source.name() } else { table.name.trim().to_owned() };
         Ok(Self {
             source,
@@ -215,6 +235,7 @@ impl TryFrom<ListTable> for ListConfig {
             addresses,
             mode: table.mode,
             groups: table.groups,
+            tsig,
             every_h: table.every_h,
             allow_private: table.allow_private,
             most_bytes: table.most_bytes,
@@ -235,6 +256,8 @@ impl From<ListConfig> for ListTable {
             addresses,
             mode: list.mode,
             groups: list.groups,
+            // A secret is not written out again.
+            tsig: String::new(),
             every_h: list.every_h,
             allow_private: list.allow_private,
             most_bytes: list.most_bytes,

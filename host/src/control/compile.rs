@@ -19,7 +19,7 @@ use dnsvet_models::registry::{Registry, RegistryError};
 use ed25519_dalek::SigningKey;
 
 use super::subscription::shelf::{Shelf, Slot};
-use super::{ControlError, ListStatus, Published, own, relief, secret};
+use super::{ControlError, ListStatus, Published, own, relief, rpz, secret};
 use crate::bundled;
 use crate::config::{Config, ListConfig};
 use crate::explain::{INDEX_FILE, Places};
@@ -27,6 +27,7 @@ use crate::leases;
 use crate::lists::{self, ListReport, ListSource, Place};
 use crate::store::control::{ControlStore, Decision, Scope};
 use crate::store::{StoreError, Tenant, now_ms};
+use crate::xfr::policy::Entry;
 use crate::zones::{self, UnknownZone};
 
 /// The last good snapshot, in the data folder.
@@ -168,6 +169,11 @@ impl Compiler {
         Ok(Published { id: opened.id().to_owned(), serial, bytes, built_ms: made_ms, lists })
     }
 
+    /// What goes into the policy zone.
+    pub fn rpz_entries(&self) -> Result<Vec<Entry>, StoreError> {
+        rpz::entries(&self.config, self.state.as_ref())
+    }
+
     /// Writes a snapshot to the data folder, whole or not at all.
     pub fn keep(&self, published: &Published) -> std::io::Result<()> {
         let path = self.folder.join(SNAPSHOT_FILE);
@@ -223,15 +229,13 @@ fn load(config: &Config, key_seed: [u8; 16]) -> Result<(Loaded, Places), Compile
 fn text_of(list: &ListConfig, shelf: &Shelf) -> Result<Option<Vec<u8>>, CompileError> {
     match &list.source.place {
         Place::File(path) => Ok(Some(lists::read(path)?)),
-        Place::Url(url) => match shelf.read(&Shelf::key(&list.name, url.as_str()), Slot::Good) {
+        place => match shelf.read(&Shelf::key(&list.name, &place.to_string()), Slot::Good) {
             Ok(copy) => Ok(copy.map(|copy| copy.text)),
             Err(error) => {
                 tracing::warn!(list = list.name, %error, "a list is empty until it is fetched again");
                 Ok(None)
             }
         },
-        // Refused by the configuration.
-        Place::Transfer(_) => Ok(None),
     }
 }
 

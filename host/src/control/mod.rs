@@ -13,6 +13,7 @@ mod compile;
 mod metrics;
 mod own;
 mod relief;
+pub mod rpz;
 pub mod secret;
 pub mod subscription;
 
@@ -35,6 +36,7 @@ use crate::store::control::{
 };
 use crate::store::sqlite::SqliteStore;
 use crate::store::{EventStore, StoreError, Tenant};
+use crate::xfr::Publisher;
 
 pub use crate::store::now_ms;
 
@@ -73,6 +75,9 @@ pub enum ControlError {
     /// A list that is subscribed to.
     #[error(transparent)]
     Subscription(#[from] SubscriptionError),
+    /// The policy zone.
+    #[error(transparent)]
+    Rpz(#[from] rpz::RpzError),
     /// A relief that can't be given; says why.
     #[error("{0}")]
     Relief(String),
@@ -183,6 +188,8 @@ pub struct Control {
     metrics: metrics::Metrics,
     subscriptions: Arc<Subscriptions>,
     timing: Timing,
+    /// The policy zone, where it is served.
+    rpz: Option<Publisher>,
 }
 
 impl Control {
@@ -224,6 +231,10 @@ impl Control {
         state.set_token(Tenant::DEFAULT, &secret::hash(&token), PLUGIN_TOKEN, Role::Filter, now_ms())?;
         let first_password = first_user(state.as_ref())?;
 
+        let zone = match config.rpz.listen {
+            Some(_) => Some(rpz::configured(&config.rpz)?.0),
+            None => None,
+        };
         let problem = Arc::new(Mutex::new(None));
         let compiler = compile::Compiler::open(config.clone(), state.clone())?;
         let metrics = metrics::Metrics::new();
@@ -252,8 +263,9 @@ impl Control {
             metrics: metrics.clone(),
             subscriptions,
             timing,
+            rpz: zone.clone(),
         });
-        let work = move || compiling(compiler, &queue, &published, &problem, &metrics);
+        let work = move || compiling(compiler, &queue, &published, &problem, &metrics, zone.as_ref());
         let spawned = std::thread::Builder::new().name("compiler".into()).spawn(work);
         spawned.map_err(file_error(Path::new("compiler thread")))?;
         let first = control.order(Order::Reload(None))?;
@@ -290,6 +302,11 @@ impl Control {
     /// The first user's password, on the first start only: to be shown once and kept nowhere.
     pub fn first_password(&self) -> Option<&str> {
         self.first_password.as_deref()
+    }
+
+    /// The policy zone, where it is served.
+    pub fn rpz(&self) -> Option<&Publisher> {
+        self.rpz.as_ref()
     }
 
     /// The data folder.
@@ -465,6 +482,22 @@ fn first_user(state: &dyn ControlStore) -> Result<Option<String>, ControlError> 
     Ok(Some(password))
 }
 
+/// Puts decisions and rules into the policy zone.
+fn publish_zone(zone: &Publisher, compiler: &compile::Compiler) {
+    match compiler.rpz_entries() {
+        Ok(entries) => {
+            let report = zone.update(entries);
+            let skipped =
+                report.skipped.too_long + report.skipped.not_expressible + report.skipped.conflicting;
+            if skipped > 0 {
+                let names = &report.skipped.names;
+                tracing::warn!(skipped, ?names, "entries that the policy zone can't say are left out of it");
+            }
+        }
+        Err(error) => tracing::error!(%error, "the policy zone stays as it was"),
+    }
+}
+
 /// The compiler thread: takes all orders that wait as one.
 fn compiling(
     mut compiler: compile::Compiler,
@@ -472,6 +505,7 @@ fn compiling(
     published: &watch::Sender<Option<Arc<Published>>>,
     problem: &Mutex<Option<String>>,
     metrics: &metrics::Metrics,
+    zone: Option<&Publisher>,
 ) {
     while let Ok(first) = queue.recv() {
         let mut replies = Vec::new();
@@ -496,6 +530,9 @@ fn compiling(
                 published.send_replace(Some(fresh.clone()));
                 *problem.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 replies.into_iter().for_each(|reply| drop(reply.send(Ok(fresh.clone()))));
+                if let Some(zone) = zone {
+                    publish_zone(zone, &compiler);
+                }
                 // Served first, kept then: the disk must not make a decision wait.
                 if let Err(error) = compiler.keep(&fresh) {
                     tracing::warn!(%error, "the snapshot could not be kept; a restart will compile before it serves");

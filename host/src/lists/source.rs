@@ -3,7 +3,7 @@
 //! ```text
 //! block:hosts:https://lists.example/ads.txt ─► role, format, Place::Url ─► fetched, kept in data_dir/lists/
 //! allow:ours.txt                            ─► role,         Place::File ─► read
-//! xfr://192.0.2.1/rpz.example               ─►               Place::Transfer (not fetched yet)
+//! xfr://192.0.2.1/rpz.example               ─►               Place::Transfer ─► the same, only what changed
 //! ```
 
 use std::fmt;
@@ -95,6 +95,13 @@ pub fn prefixes(text: &str) -> (Option<Role>, Option<Format>, &str) {
     let format = Format::ALL.into_iter().find_map(|format| Some((format, after(rest, format.as_str())?)));
     let place = format.and_then(|(_, at)| rest.get(at..)).unwrap_or(rest);
     (role.map(|(role, _)| role), format.map(|(format, _)| format), place)
+}
+
+impl Place {
+    /// Whether it is fetched, and the last good copy is what counts.
+    pub fn is_remote(&self) -> bool {
+        !matches!(self, Place::File(_))
+    }
 }
 
 impl FromStr for Place {

@@ -1,5 +1,6 @@
 //! What goes wrong on the way to a list, whose fault it is, and what to do.
 
+use crate::xfr::XfrError;
 use std::net::{IpAddr, SocketAddr};
 
 use url::Url;
@@ -87,6 +88,12 @@ pub enum FetchError {
     /// It can't be unpacked, or holds too much.
     #[error("{0}; set most_bytes higher if the list is that long, or ask its publisher")]
     Unpack(#[from] UnpackError),
+    /// A zone transfer.
+    #[error(transparent)]
+    Transfer(#[from] XfrError),
+    /// A host without any address.
+    #[error("{0} has no addresses")]
+    NoAddress(String),
     /// The whole took too long.
     #[error("not there after {0} s; wait, or take a nearer mirror")]
     TooSlow(u64),

@@ -32,7 +32,8 @@ use url::{Host, Url};
 use super::address::why_not_public;
 use super::error::FetchError;
 use super::resolve::Resolver;
-use crate::lists::{UnpackError, limited, unpack};
+use crate::lists::{Transfer, UnpackError, limited, unpack};
+use crate::xfr::{self, Key, Zone};
 
 /// Redirects that are followed.
 const MOST_REDIRECTS: usize = 5;
@@ -170,25 +171,59 @@ impl Fetcher {
         exchange(stream, request).await
     }
 
-    /// Connects to the first address that takes it. If one of the addresses is not public, none is tried.
-    async fn connect(&self, url: &Url, allow_private: bool) -> Result<TcpStream, FetchError> {
-        let shown = url.host_str().unwrap_or_default();
-        let addresses = match url.host() {
-            Some(Host::Ipv4(address)) => vec![address.into()],
-            Some(Host::Ipv6(address)) => vec![address.into()],
-            Some(Host::Domain(host)) => {
+    /// Transfers a zone, within the time limit of a transfer. `have` is the version at hand.
+    pub async fn transfer(
+        &self,
+        wanted: &Transfer,
+        key: Option<Key>,
+        (allow_private, most_bytes): (bool, u64),
+        have: Option<&Zone>,
+    ) -> Result<xfr::Fetched, FetchError> {
+        let addresses = self.addresses(&wanted.server, allow_private).await?;
+        let mut failed = FetchError::NoAddress(wanted.server.clone());
+        for address in addresses {
+            let source = xfr::Source {
+                primary: SocketAddr::new(address, wanted.port),
+                zone: wanted.zone.clone(),
+                key: key.clone(),
+                limits: xfr::Limits { bytes: most_bytes, ..xfr::Limits::default() },
+            };
+            match xfr::fetch(&source, have).await {
+                Ok(fetched) => return Ok(fetched),
+                Err(error) => failed = FetchError::Transfer(error),
+            }
+        }
+        Err(failed)
+    }
+
+    /// The addresses of a host, or itself if it is one.
+    async fn addresses(&self, host: &str, allow_private: bool) -> Result<Vec<IpAddr>, FetchError> {
+        let addresses = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(address) => vec![address],
+            Err(_) => {
                 let resolved = self.resolver.resolve(host).await;
                 resolved.map_err(|why| FetchError::Resolve { host: host.to_owned(), why })?
             }
-            None => Vec::new(),
         };
         if !allow_private {
             for address in &addresses {
                 if let Some(kind) = (self.why_not_public)(*address) {
-                    return Err(FetchError::NotPublic { host: shown.to_owned(), address: *address, kind });
+                    return Err(FetchError::NotPublic { host: host.to_owned(), address: *address, kind });
                 }
             }
         }
+        Ok(addresses)
+    }
+
+    /// Connects to the first address that takes it. If one of the addresses is not public, none is tried.
+    async fn connect(&self, url: &Url, allow_private: bool) -> Result<TcpStream, FetchError> {
+        let host = match url.host() {
+            Some(Host::Ipv4(address)) => address.to_string(),
+            Some(Host::Ipv6(address)) => address.to_string(),
+            Some(Host::Domain(host)) => host.to_owned(),
+            None => String::new(),
+        };
+        let addresses = self.addresses(&host, allow_private).await?;
         let port = url.port_or_known_default().unwrap_or_default();
         let mut failed = FetchError::Scheme(url.clone());
         for address in addresses {

@@ -21,7 +21,9 @@ use super::fetch::{Fetched, Fetcher, Validators, Wanted};
 use super::guard::{self, Fresh};
 use super::shelf::{Copy, Head, Shelf, ShelfError, Slot};
 use crate::config::ListConfig;
+use crate::lists::Transfer;
 use crate::store::now_ms;
+use crate::xfr::{self, Zone};
 
 /// Why a look gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -123,20 +125,60 @@ pub async fn url(
         allow_private: list.allow_private,
         most_bytes: list.most_bytes,
     };
-    match tools.fetcher.fetch(&wanted).await? {
-        Fetched::Unchanged => {
-            tools.shelf.confirm(&key)?;
-            Ok(if held.is_some() { Looked::Held } else { Looked::Unchanged })
+    let arrived = match tools.fetcher.fetch(&wanted).await? {
+        Fetched::Unchanged => None,
+        Fetched::Fresh { text, validators, content_type } => Some(Arrived { text, validators, content_type }),
+    };
+    put_by(tools, list, url.to_string(), all, (good, held.map(|(head, _)| head)), arrived).await
+}
+
+/// Looks at a zone: only what differs from the last good copy is transferred, where its primary can say that.
+pub async fn transfer(
+    tools: &Tools,
+    list: &ListConfig,
+    wanted: &Transfer,
+    all: Arc<[ListConfig]>,
+) -> Result<Looked, LookError> {
+    let place = list.source.place.to_string();
+    let (shelf, at) = (tools.shelf.clone(), Shelf::key(&list.name, &place));
+    let (good, held, have) = tokio::task::spawn_blocking(move || -> Result<_, ShelfError> {
+        let good = whole(shelf.read(&at, Slot::Good))?;
+        let held = whole(shelf.peek(&at, Slot::Held))?.map(|(head, _)| head);
+        let text = good.as_ref().and_then(|good| std::str::from_utf8(&good.text).ok());
+        let have = text.and_then(|text| Zone::parse_master_text(text).ok());
+        Ok((good, held, have))
+    })
+    .await??;
+    let limits = (list.allow_private, list.most_bytes);
+    let arrived = match tools.fetcher.transfer(wanted, list.key(), limits, have.as_ref()).await? {
+        xfr::Fetched::Unchanged { .. } => None,
+        xfr::Fetched::Zone { zone, way } => {
+            tracing::debug!(list = list.name, serial = %zone.serial(), ?way, "a zone was transferred");
+            let text = tokio::task::spawn_blocking(move || zone.to_master_text().into_bytes()).await?;
+            Some(Arrived { text, validators: Validators::default(), content_type: String::new() })
         }
-        Fetched::Fresh { text, validators, content_type } => {
-            let (shelf, list, url) = (tools.shelf.clone(), list.clone(), url.clone());
-            let arrived = Arrived { text, validators, content_type };
-            let kept = tokio::task::spawn_blocking(move || {
-                keep(&shelf, &key, &list, &url, (good, held.map(|(head, _)| head)), arrived, &all)
-            });
-            Ok(kept.await??)
-        }
-    }
+    };
+    put_by(tools, list, place, all, (good, held), arrived).await
+}
+
+/// Keeps what arrived; nothing has if what is at hand is still right.
+async fn put_by(
+    tools: &Tools,
+    list: &ListConfig,
+    place: String,
+    all: Arc<[ListConfig]>,
+    (good, held): (Option<Copy>, Option<Head>),
+    arrived: Option<Arrived>,
+) -> Result<Looked, LookError> {
+    let key = Shelf::key(&list.name, &place);
+    let Some(arrived) = arrived else {
+        tools.shelf.confirm(&key)?;
+        return Ok(if held.is_some() { Looked::Held } else { Looked::Unchanged });
+    };
+    let (shelf, list) = (tools.shelf.clone(), list.clone());
+    let kept =
+        tokio::task::spawn_blocking(move || keep(&shelf, &key, &list, &place, (good, held), arrived, &all));
+    Ok(kept.await??)
 }
 
 /// A text as it came.
@@ -151,7 +193,7 @@ fn keep(
     shelf: &Shelf,
     key: &str,
     list: &ListConfig,
-    url: &Url,
+    place: &str,
     (good, held): (Option<Copy>, Option<Head>),
     arrived: Arrived,
     all: &[ListConfig],
@@ -173,7 +215,7 @@ fn keep(
     let (name, since_ms) = (list.name.clone(), known.as_ref().map_or_else(now_ms, |known| known.since_ms));
     let mut head = Head {
         name,
-        url: url.to_string(),
+        url: place.to_owned(),
         validators,
         content_type,
         since_ms,

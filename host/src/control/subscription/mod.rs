@@ -30,7 +30,6 @@ use self::look::Tools;
 use self::shelf::{Shelf, ShelfError, Slot};
 use self::worker::{Order, Sub, Worker};
 use crate::config::ListConfig;
-use crate::lists::Place;
 
 /// How a list stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -312,7 +311,7 @@ impl Subscriptions {
                 known.cloned().unwrap_or_else(|| Shown {
                     name: sub.list.name.clone(),
                     key: sub.key.clone(),
-                    is_fetched: matches!(sub.list.source.place, Place::Url(_)),
+                    is_fetched: sub.list.source.place.is_remote(),
                     state: sub.state(&self.shelf),
                 })
             })

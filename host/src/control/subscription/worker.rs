@@ -60,9 +60,11 @@ impl Sub {
         };
         let every = interval(list, timing);
         let wait = match &list.source.place {
-            Place::Url(_) => on_shelf(shelf, &key).last_fetched_ms.map_or(Duration::ZERO, |fetched_ms| {
-                every.saturating_sub(Duration::from_millis(now_ms().saturating_sub(fetched_ms)))
-            }),
+            Place::Url(_) | Place::Transfer(_) => {
+                on_shelf(shelf, &key).last_fetched_ms.map_or(Duration::ZERO, |fetched_ms| {
+                    every.saturating_sub(Duration::from_millis(now_ms().saturating_sub(fetched_ms)))
+                })
+            }
             _ => every,
         };
         let (next, next_ms) = after(wait);
@@ -72,7 +74,7 @@ impl Sub {
     /// How it stands, before it was looked at in this run.
     pub fn state(&self, shelf: &Shelf) -> ListState {
         let shelved = match &self.list.source.place {
-            Place::Url(_) => on_shelf(shelf, &self.key),
+            Place::Url(_) | Place::Transfer(_) => on_shelf(shelf, &self.key),
             _ => ListState { last_fetched_ms: self.stamp.map(|_| now_ms()), ..ListState::default() },
         };
         let source = self.list.source.place.to_string();
@@ -197,7 +199,7 @@ impl Worker {
         sub.busy = false;
         let outcomes = &self.shared.outcomes;
         let shelved = on_shelf(&self.tools.shelf, &key);
-        let is_url = matches!(sub.list.source.place, Place::Url(_));
+        let is_url = sub.list.source.place.is_remote();
         let (mut problem, mut is_changed) = (None, false);
         let wait = match looked {
             Ok((looked, stamp)) => {
@@ -306,8 +308,7 @@ async fn look(
             let (looked, stamp) = looked.map_err(LookError::File)?;
             Ok((looked, Some(stamp)))
         }
-        // Refused by the configuration.
-        Place::Transfer(_) => Ok((Looked::Unchanged, None)),
+        Place::Transfer(wanted) => Ok((look::transfer(tools, list, wanted, all).await?, None)),
     }
 }
 
