@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use dnsvet::commands::{check, config, doctor, lists, model, score, serve, user, vet};
+use dnsvet::commands::{check, config, doctor, lists, model, replay, score, serve, user, vet};
 
 /// Vet every DNS name: lists, policy, models, people.
 #[derive(Parser)]
@@ -20,6 +20,7 @@ enum Command {
     Doctor(doctor::Args),
     Lists(lists::Args),
     Model(model::Args),
+    Replay(replay::Args),
     Score(score::Args),
     Serve(serve::Args),
     User(user::Args),
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => done(doctor::run(args)),
         Command::Lists(args) => done(lists::run(args)),
         Command::Model(args) => done(model::run(args)),
+        Command::Replay(args) => done(replay::run(args)),
         Command::Score(args) => done(score::run(args)),
         Command::Serve(args) => done(serve::run(args)),
         Command::User(args) => done(user::run(args)),

@@ -5,6 +5,7 @@ pub mod config;
 pub mod doctor;
 pub mod lists;
 pub mod model;
+pub mod replay;
 pub mod score;
 mod scorer_client;
 pub mod serve;
