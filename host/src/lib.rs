@@ -22,6 +22,7 @@ pub mod listener;
 pub mod lists;
 pub mod metrics;
 pub mod pipeline;
+pub mod replay;
 pub mod store;
 pub mod tls;
 pub mod upstream;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use dnsvet::commands::{check, config, doctor, lists, model, relief, score, serve, user, vet};
+use dnsvet::commands::{check, config, doctor, lists, model, relief, replay, score, serve, user, vet};
 
 /// Vet every DNS name: lists, policy, models, people.
 #[derive(Parser)]
@@ -21,6 +21,7 @@ enum Command {
     Lists(lists::Args),
     Model(model::Args),
     Pause(relief::PauseArgs),
+    Replay(replay::Args),
     Score(score::Args),
     Serve(serve::Args),
     Unblock(relief::UnblockArgs),
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Lists(args) => done(lists::run(args)),
         Command::Model(args) => done(model::run(args)),
         Command::Pause(args) => done(relief::pause(args)),
+        Command::Replay(args) => done(replay::run(args)),
         Command::Score(args) => done(score::run(args)),
         Command::Serve(args) => done(serve::run(args)),
         Command::Unblock(args) => done(relief::unblock(args)),

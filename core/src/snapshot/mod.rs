@@ -13,6 +13,7 @@
 //! (wrong one time in 2^32) but not enumerate itself.
 
 mod builder;
+mod change;
 mod container;
 mod error;
 mod feed;
@@ -36,6 +37,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use self::builder::{BuildError, Builder};
+pub use self::change::Change;
 pub use self::container::{CHUNK_BYTES, FORMAT};
 pub use self::error::SnapshotError;
 pub use self::feed::{Feed, FeedConfig, FeedStep};
@@ -43,6 +45,7 @@ pub use self::patterns::{PatternError, check as check_pattern};
 pub use self::range::{Unsatisfiable, etag_matches, serve_range};
 pub use self::vetted::{Decision, MOST_VETTED, Vetted};
 
+use self::change::Changed;
 use self::container::{Kind, Manifest, head_bytes};
 use self::map::{Member, NameMap};
 use self::rules::{Part, Rules, StoredRule};
@@ -192,6 +195,7 @@ static IMPORTANT: LazyLock<Conditions> =
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     inner: Arc<Inner>,
+    changed: Option<Arc<Changed>>,
 }
 
 #[derive(Debug)]
@@ -261,7 +265,7 @@ impl Snapshot {
             brands,
             small_model,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), changed: None })
     }
 
     /// What a feed can reuse.
@@ -323,7 +327,7 @@ impl Snapshot {
 
     /// The lists; [`Match::list`] is an index.
     pub fn lists(&self) -> &[ListInfo] {
-        &self.inner.lists
+        self.changed.as_ref().map_or(&self.inner.lists, |changed| &changed.lists)
     }
 
     /// Every rule of block, allow and mandatory lists that a name sets off: listed suffixes, longest first, then
@@ -360,22 +364,30 @@ impl Snapshot {
             };
             Match::of(rule, Hit::Pattern(pattern))
         }));
+        self.and_beside(&mut matches, |beside| beside.lookup(name));
         matches
     }
 
     /// Every rule on networks that hold a client, longest prefix first. Conditions are not looked at.
     pub fn lookup_client(&self, client: IpAddr) -> Vec<Match<'_>> {
-        self.inner.rules.of_client(client).map(|(rule, net)| Match::of(rule, Hit::Client(net))).collect()
+        let found = self.inner.rules.of_client(client);
+        let mut matches = found.map(|(rule, net)| Match::of(rule, Hit::Client(net))).collect();
+        self.and_beside(&mut matches, |beside| beside.lookup_client(client));
+        matches
     }
 
     /// Whether a rule on networks holds a client: then no other client's verdict is its.
     pub fn is_client_listed(&self, client: IpAddr) -> bool {
         self.inner.rules.of_client(client).next().is_some()
+            || self.beside().is_some_and(|(_, beside)| beside.is_client_listed(client))
     }
 
     /// Every rule on networks that hold an answered address, longest prefix first. Conditions are not looked at.
     pub fn lookup_address(&self, address: IpAddr) -> Vec<Match<'_>> {
-        self.inner.rules.of_address(address).map(|(rule, net)| Match::of(rule, Hit::Address(net))).collect()
+        let found = self.inner.rules.of_address(address);
+        let mut matches = found.map(|(rule, net)| Match::of(rule, Hit::Address(net))).collect();
+        self.and_beside(&mut matches, |beside| beside.lookup_address(address));
+        matches
     }
 
     /// Whether a rule of a list is set off by a name, without collecting them.
@@ -384,7 +396,7 @@ impl Snapshot {
         self.inner.map.visit(name.as_str(), |start, mut members| {
             listed |= members.any(|member| member.scope().covers(start == 0));
         });
-        listed
+        listed || self.beside().is_some_and(|(_, beside)| beside.is_listed(name))
     }
 
     /// How many rules are more than a name.
@@ -402,9 +414,10 @@ impl Snapshot {
         self.inner.vetted.all()
     }
 
-    /// How many popular lists hold the name or its registrable domain.
+    /// How many popular lists hold the name or its registrable domain; those that are off don't count.
     pub fn popularity(&self, name: &Name) -> u8 {
-        let Some(popular) = &self.inner.popular else { return 0 };
+        let beside = self.beside().map_or(0, |(_, beside)| beside.popularity(name));
+        let Some(popular) = &self.inner.popular else { return beside };
         let mut seen: Vec<u16> = Vec::new();
         for text in name.registrable_domain().into_iter().chain([name.as_str()]) {
             let members = popular.get(popular.hasher().whole(text));
@@ -413,7 +426,8 @@ impl Snapshot {
         }
         seen.sort_unstable();
         seen.dedup();
-        u8::try_from(seen.len()).unwrap_or(u8::MAX)
+        seen.retain(|list| self.lists().get(usize::from(*list)).is_some_and(|list| list.mode != Mode::Off));
+        u8::try_from(seen.len()).unwrap_or(u8::MAX).saturating_add(beside)
     }
 
     /// The brands section, as it was built; empty if there is none.
@@ -428,7 +442,8 @@ impl Snapshot {
 
     /// The small model's artifact, if the snapshot has one.
     pub fn small_model(&self) -> Option<&[u8]> {
-        self.inner.small_model.as_deref()
+        let changed = self.changed.as_ref().and_then(|changed| changed.small_model.as_deref());
+        changed.or(self.inner.small_model.as_deref())
     }
 }
 

@@ -173,7 +173,7 @@ async fn check_all(args: Args) -> Result<ExitCode, CheckError> {
 }
 
 /// The snapshot to decide with; a line on standard error if it is the bundled one.
-fn open(given: Option<&Path>, data_dir: Option<PathBuf>) -> Result<Snapshot, CheckError> {
+pub(super) fn open(given: Option<&Path>, data_dir: Option<PathBuf>) -> Result<Snapshot, CheckError> {
     if let Some(path) = given {
         return Ok(lists::open_snapshot(path)?);
     }

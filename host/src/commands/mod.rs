@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod lists;
 pub mod model;
 pub mod relief;
+pub mod replay;
 pub mod score;
 mod scorer_client;
 pub mod serve;

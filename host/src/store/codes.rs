@@ -80,6 +80,17 @@ pub fn reason_word(code: i64) -> &'static str {
     code.and_then(|code| REASONS.get(code)).map_or("none", |reason| reason.as_str())
 }
 
+/// The action of a stored code; one that is not known is taken for allow, as everywhere.
+pub fn action_at(code: i64) -> Action {
+    usize::try_from(code).ok().and_then(|code| ACTIONS.get(code)).copied().unwrap_or(Action::Allow)
+}
+
+/// The reason of a stored code.
+pub fn reason_at(code: i64) -> Option<Reason> {
+    let code = usize::try_from(code).ok().and_then(|code| code.checked_sub(1));
+    code.and_then(|code| REASONS.get(code)).copied()
+}
+
 /// Splits `json` into its shape and its arguments; `name` is the event's.
 pub fn split(json: &str, name: &str) -> (String, String) {
     let suffixes: Vec<&str> = Name::parse(name).map_or(Vec::new(), |_| {
@@ -148,12 +159,14 @@ mod tests {
         for action in ACTIONS {
             assert_eq!(action_word(action_code(action)), action.as_str());
             assert_eq!(action_of(action.as_str()), Some(action));
+            assert_eq!(action_at(action_code(action)), action);
         }
         for reason in REASONS {
             assert_eq!(reason_word(reason_code(Some(reason))), reason.as_str());
             assert_eq!(reason_of(reason.as_str()), Some(reason));
+            assert_eq!(reason_at(reason_code(Some(reason))), Some(reason));
         }
-        assert_eq!((reason_code(None), reason_word(0)), (0, "none"));
+        assert_eq!((reason_code(None), reason_word(0), reason_at(0)), (0, "none", None));
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod codes;
 pub mod control;
 mod ranges;
 mod rollup;
+pub mod scan;
 mod schema;
 mod search;
 pub mod sqlite;
