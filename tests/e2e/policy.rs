@@ -10,6 +10,7 @@ use dnsvet_tests::rig::{Plan, Rig, eventually};
 use dnsvet_tests::upstream::ADDRESS;
 use hickory_proto::rr::{RData, RecordType};
 use serde_json::json;
+use xtask::line::free_port;
 use xtask::shell;
 
 const PATH_ID: &str = "phone-0123456789abcdefghij";
@@ -39,13 +40,21 @@ rules = ["||only-phone.example^"]
 bundles = ["safe_search"]
 "#;
 
+/// Where the policy zone is served.
+fn zone_port() -> u16 {
+    static PORT: OnceLock<u16> = OnceLock::new();
+    *PORT.get_or_init(|| free_port().expect("a free port"))
+}
+
 /// One rig for the tests of this file, one test at a time.
 fn rig() -> MutexGuard<'static, Rig> {
     static SHARED: OnceLock<Mutex<Rig>> = OnceLock::new();
     let start = || {
         let blocked = vec!["listed.example".to_owned()];
         let plan = Plan { blocked, scorer: false, ..Plan::new("policy") };
-        Mutex::new(Rig::start(Plan { keys: KEYS.into(), group: GROUPS.into(), ..plan }))
+        let zone =
+            format!("rpz = {{ listen = \"127.0.0.1:{}\", allow_from = [\"127.0.0.0/8\"] }}\n", zone_port());
+        Mutex::new(Rig::start(Plan { keys: format!("{KEYS}{zone}"), group: GROUPS.into(), ..plan }))
     };
     SHARED.get_or_init(start).lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
@@ -194,4 +203,28 @@ fn check_says_list_and_line_of_everything_that_matches() {
     assert_eq!(place(&found[1], 0), (json!("blocked"), json!(1), json!("listed.example")));
     let answer = rig.api().get("/api/v1/check?name=a.listed.example");
     assert_eq!(place(&answer.json(), 0).1, json!(1), "{}", answer.text);
+}
+
+#[test]
+fn decisions_and_rules_are_served_as_a_policy_zone_at_once() {
+    let rig = rig();
+    let port = zone_port().to_string();
+    let transfer = || {
+        let arguments = ["@127.0.0.1", "-p", &port, "rpz.dnsvet", "AXFR"];
+        shell::output(Command::new("kdig").args(arguments)).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let has = |text: &str, owner: &str, target: &str| {
+        text.lines().any(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            words.first() == Some(&owner) && words.last() == Some(&target)
+        })
+    };
+    let before = transfer();
+    assert!(has(&before, "blocked.rules.example.rpz.dnsvet.", "."), "{before}");
+    let name = Draw::new("zone").plain_domain();
+    assert!(!before.contains(&name));
+    rig.dnsvet(&["vet", &name, "malicious"]);
+    let after = || has(&transfer(), &format!("{name}.rpz.dnsvet."), ".");
+    assert!(eventually(WITHIN, after).is_some(), "{}", transfer());
+    rig.dnsvet(&["vet", &name, "none"]);
 }

@@ -4,8 +4,8 @@
 //! is still open after [`MOST_RECORD_LINES`] lines is taken for a slip of its first line alone, so that it can't
 //! swallow the rest of a list.
 
-use super::records::type_of;
 use super::{Lines, MOST_LINE_BYTES, Why, plain_name};
+use crate::message::type_of;
 use crate::name::{Name, NameError};
 
 /// The most lines of one record.

@@ -10,6 +10,7 @@ use base64::Engine;
 
 use super::master::{Word, octets};
 use super::{LocalData, Why};
+use crate::message::{name_of_type, type_of};
 use crate::name::Name;
 
 pub(super) const CNAME: u16 = 5;
@@ -21,35 +22,6 @@ pub(super) const HTTPS: u16 = 65;
 pub(super) const PTR: u16 = 12;
 pub(super) const A: u16 = 1;
 pub(super) const AAAA: u16 = 28;
-
-/// Types by name (IANA's registry of DNS parameters), questions' types included.
-#[rustfmt::skip]
-const TYPES: [(&str, u16); 71] = [
-    ("A", A), ("NS", 2), ("CNAME", CNAME), ("SOA", 6), ("NULL", 10), ("WKS", 11), ("PTR", PTR), ("HINFO", 13),
-    ("MINFO", 14), ("MX", MX), ("TXT", TXT), ("RP", 17), ("AFSDB", 18), ("X25", 19), ("ISDN", 20), ("RT", 21),
-    ("SIG", 24), ("KEY", 25), ("PX", 26), ("GPOS", 27), ("AAAA", AAAA), ("LOC", 29), ("EID", 31), ("NIMLOC", 32),
-    ("SRV", SRV), ("ATMA", 34), ("NAPTR", 35), ("KX", 36), ("CERT", 37), ("DNAME", 39), ("OPT", 41), ("APL", 42),
-    ("DS", 43), ("SSHFP", 44), ("IPSECKEY", 45), ("RRSIG", 46), ("NSEC", 47), ("DNSKEY", 48), ("DHCID", 49),
-    ("NSEC3", 50), ("NSEC3PARAM", 51), ("TLSA", 52), ("SMIMEA", 53), ("HIP", 55), ("CDS", 59), ("CDNSKEY", 60),
-    ("OPENPGPKEY", 61), ("CSYNC", 62), ("ZONEMD", 63), ("SVCB", SVCB), ("HTTPS", HTTPS), ("SPF", 99), ("NID", 104),
-    ("L32", 105), ("L64", 106), ("LP", 107), ("EUI48", 108), ("EUI64", 109), ("NXNAME", 128), ("TKEY", 249),
-    ("TSIG", 250), ("IXFR", 251), ("AXFR", 252), ("MAILB", 253), ("MAILA", 254), ("ANY", 255), ("URI", 256),
-    ("CAA", 257), ("AMTRELAY", 260), ("TA", 32768), ("DLV", 32769),
-];
-
-/// The type that a word names, in any case; also `TYPE65` (RFC 3597).
-pub(super) fn type_of(word: &str) -> Option<u16> {
-    if let Some((_, code)) = TYPES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)) {
-        return Some(*code);
-    }
-    let (head, number) = word.split_at_checked(4)?;
-    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-    (head.eq_ignore_ascii_case("TYPE") && digits).then(|| number.parse().ok()).flatten()
-}
-
-fn name_of_type(code: u16) -> &'static str {
-    TYPES.iter().find(|(_, known)| *known == code).map_or("record", |(name, _)| name)
-}
 
 /// Whether the type belongs to DNSSEC's signing of a zone.
 pub(super) fn signs_zones(rtype: u16) -> bool {

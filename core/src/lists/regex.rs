@@ -10,8 +10,8 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::pattern::Pattern;
-use super::records::type_of;
 use super::{Conditions, Effect, LocalData, Out, Rule, Why};
+use crate::message::type_of;
 use crate::verdict::Action;
 
 pub(super) fn line(line: &str, out: &mut Out) {

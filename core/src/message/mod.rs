@@ -18,6 +18,7 @@ pub(crate) use answer::for_each_answer;
 pub use answer::{Answer, Data, Record, decode_answer, min_ttl};
 pub use query::{Edns, Header, Malformed, Query, Question, decode_query};
 pub use types::{QueryType, UnknownType};
+pub(crate) use types::{name_of_type, type_of};
 pub use wire::DecodeError;
 pub(crate) use wire::{put_u16, put_u32};
 

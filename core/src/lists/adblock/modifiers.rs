@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::super::master::Word;
 use super::super::{ClientIs, Conditions, Effect, LocalData, Why, master, name_of, records};
+use crate::message::type_of;
 use crate::name::Name;
 use crate::verdict::Action;
 
@@ -212,7 +213,7 @@ fn types(value: &str, conditions: &mut Conditions) -> Result<(), Why> {
             Some(name) => (&mut not_types, name),
             None => (&mut types, word),
         };
-        list.push(records::type_of(name).ok_or_else(|| Why::ModifierValue {
+        list.push(type_of(name).ok_or_else(|| Why::ModifierValue {
             modifier: "dnstype",
             value: word.to_owned(),
             expected: "record types",

@@ -4,6 +4,7 @@ mod control;
 mod fetch;
 mod keep;
 pub(crate) mod server;
+mod transfer;
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
