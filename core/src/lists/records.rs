@@ -10,7 +10,7 @@ use base64::Engine;
 
 use super::master::{Word, octets};
 use super::{LocalData, Why};
-use crate::message::{name_of_type, type_of};
+use crate::message::name_of_type;
 use crate::name::Name;
 
 pub(super) const CNAME: u16 = 5;

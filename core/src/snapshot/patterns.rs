@@ -110,13 +110,13 @@ fn compile(patterns: &[&str]) -> Result<sparse::DFA<Vec<u8>>, PatternError> {
     // Names are ASCII: classes such as `\d` mean ASCII, and every byte is a character.
     let syntax = syntax::Config::new().unicode(false).utf8(false).case_insensitive(true).nest_limit(64);
     let thompson = thompson::Config::new().utf8(false).nfa_size_limit(Some(MOST_DENSE_BYTES));
-    let built = dense::Builder::new()
-        .configure(config)
-        .syntax(syntax)
-        .thompson(thompson)
-        .build_many(patterns)
-        .and_then(|dfa| dfa.to_sparse());
-    built.map_err(|error| match error.is_size_limit_exceeded() {
+    let built =
+        dense::Builder::new().configure(config).syntax(syntax).thompson(thompson).build_many(patterns);
+    let sparse = match built {
+        Ok(dense) => dense.to_sparse(),
+        Err(error) => Err(error),
+    };
+    sparse.map_err(|error| match error.is_size_limit_exceeded() {
         true => PatternError::Large,
         false => PatternError::Syntax(reason(&error)),
     })

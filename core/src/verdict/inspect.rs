@@ -138,7 +138,7 @@ fn chosen(candidates: &Candidates<'_>, role: Role, leads: impl Fn(String) -> Str
         (action, own) = (Action::Nxdomain, Own::default());
     }
     let (rule, said) = (found.list.name.clone(), leads(found.said()));
-    action.stops().then(|| Found { action, rule, said, by_law: law, own })
+    action.stops().then_some(Found { action, rule, said, by_law: law, own })
 }
 
 fn against_rebinding(addresses: &[IpAddr], group: &Group, local: bool) -> Option<Found> {

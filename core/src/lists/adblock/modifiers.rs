@@ -247,7 +247,7 @@ fn rewrite(value: &str) -> Result<Effect, Why> {
         return keyword(&rcode.to_ascii_uppercase())
             .unwrap_or_else(|| Err(wrong("NOERROR, NXDOMAIN or REFUSED")));
     }
-    let code = records::type_of(rtype).ok_or_else(|| Why::RecordType(rtype.to_owned()))?;
+    let code = type_of(rtype).ok_or_else(|| Why::RecordType(rtype.to_owned()))?;
     use records::{A, AAAA, CNAME, HTTPS, MX, PTR, SRV, SVCB, TXT};
     let words: Vec<Word> = match code {
         // A text is what stands there, however long.
