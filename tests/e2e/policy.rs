@@ -107,7 +107,7 @@ fn a_path_id_chooses_the_group_and_goes_no_further() {
     let ports = rig.options.ports;
     for port in [ports.doh, ports.envoy] {
         let ask = |path: &str, name: &str, method: &str| {
-            let url = format!("+https=127.0.0.1{path}");
+            let url = format!("+https={path}");
             let port = port.to_string();
             let arguments = ["@127.0.0.1", "-p", &port, &url, method, name, "A"];
             shell::output(Command::new("kdig").args(arguments)).unwrap_or_else(|error| panic!("{error}"))

@@ -376,7 +376,8 @@ mod tests {
             ("source = \"x\"\naction = \"custom\"\naddresses = [\"192.0.2.1\"]", "need each other"),
             ("source = \"x\"\nevery_h = 0", "1 to 720"),
             ("source = \"x\"\nmost_bytes = 0", "takes nothing"),
-            ("source = \"xfr://192.0.2.1/rpz.example\"", "does not transfer zones"),
+            ("source = \"x\"\ntsig = \"hmac-sha256:k.example:MDEyMzQ1Njc4OWFiY2RlZg==\"", "and x is none"),
+            ("source = \"xfr://192.0.2.1/rpz.example\"\ntsig = \"secret\"", "a key is ALGORITHM:NAME:SECRET"),
             ("name = \"x\"", "names no file"),
         ] {
             let error = table(text).unwrap_err();

@@ -15,10 +15,10 @@ use std::sync::Arc;
 use dnsvet_core::model::tunnel::TunnelSketch;
 use dnsvet_core::model::{Brands, Model};
 use dnsvet_core::name::Name;
-use dnsvet_core::policy::Policy;
 use dnsvet_core::policy::budget::Budgets;
 use dnsvet_core::policy::groups::Groups;
 use dnsvet_core::policy::identity::Identity;
+use dnsvet_core::policy::{Mode, Policy};
 use dnsvet_core::schema::ScoreResult;
 use dnsvet_core::snapshot::Snapshot;
 use dnsvet_core::verdict::cache::Generations;
@@ -50,6 +50,17 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What a stored answer is where `mode` wraps what decided it: the mode may have been another one then.
+    pub fn under(&self, mode: Mode) -> Self {
+        let meant = if self.action.stops() { self.action } else { self.would.unwrap_or(Action::Allow) };
+        let (action, would) = match mode {
+            Mode::Enforce => (meant, None),
+            Mode::Log => (Action::Allow, meant.stops().then_some(meant)),
+            Mode::Off => (Action::Allow, None),
+        };
+        Self { action, would, ..self.clone() }
+    }
+
     /// What a verdict answers.
     pub fn of(verdict: &Verdict, stored: bool) -> Self {
         let (action, would, reason) = (verdict.action, verdict.would, verdict.reason());
@@ -71,19 +82,21 @@ pub struct Said {
 }
 
 impl Said {
-    /// Whether the stored answer stands, because the past or a scorer made it.
-    pub fn is_open(&self, stored: Option<Reason>) -> bool {
+    /// Whether the stored answer stands if its reason is this one. Where the scorer is asked it must be the
+    /// scorer's too.
+    pub fn is_open(&self, stored: Option<Reason>, by_scorer: bool) -> bool {
         match stored {
             Some(Reason::Response) => !self.answer.action.stops(),
             Some(Reason::Tunnel | Reason::Budget | Reason::Failure) => self.guessed,
-            Some(Reason::Model | Reason::Popular | Reason::NotConfident) => self.asks,
+            Some(Reason::Model | Reason::Popular | Reason::NotConfident) => self.asks && by_scorer,
             _ => false,
         }
     }
 
     /// Whether a scorer is asked whose answer nobody knows.
-    pub fn is_unknown(&self, stored: Option<Reason>) -> bool {
-        self.asks && !self.is_open(stored)
+    pub fn is_unknown(&self, stored: Option<Reason>, by_scorer: bool) -> bool {
+        // What stayed open without a scorer stays so.
+        self.asks && stored != Some(Reason::NotConfident) && !self.is_open(stored, by_scorer)
     }
 
     fn of(verdict: Verdict, asks: bool) -> Self {

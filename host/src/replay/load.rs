@@ -8,10 +8,12 @@
 //! bundled snapshot. An eighth of the events goes through the store's writer; the others are copies of those rows with
 //! other clients and times, and are in no roll-up.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dnsvet_core::event::{Batch, Event};
+use dnsvet_core::name::Name;
 use dnsvet_core::policy::Mode;
 use dnsvet_core::snapshot::Role;
 
@@ -127,10 +129,10 @@ fn fill(path: &Path) {
     let mut connection = rusqlite::Connection::open(path).unwrap();
     let copies = connection.transaction().unwrap();
     let sql = "INSERT INTO events SELECT NULL, tenant_id, source_id, seq + ?1 * ?2, time_ms + ?1 * ?2 * ?3 / ?4, name_id,
-       (client_id + ?1 * 37) % ?5 + 1, qtype, door_id, action, reason, not_confident, took_us, verdict_id
+       (client_id + ?1 * 37) % (SELECT count(*) FROM clients) + 1, qtype, door_id, action, reason, not_confident, took_us, verdict_id
        FROM events WHERE id <= ?2";
     for copy in 1..EVENTS / WRITTEN {
-        let values = [copy, WRITTEN, SPAN_MS, EVENTS, CLIENTS].map(|value| value as i64);
+        let values = [copy, WRITTEN, SPAN_MS, EVENTS].map(|value| value as i64);
         copies.execute(sql, values).unwrap();
     }
     copies.commit().unwrap();

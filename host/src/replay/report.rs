@@ -150,7 +150,7 @@ impl Report {
             (kept.tunnel, "were stopped as tunnels, and stay so"),
             (kept.budget, "were decided by the budget of callouts, and stay as they were"),
             (kept.failure, "were decided by the failure mode, and stay as they were"),
-            (kept.scorer, "would go to the scorer, which was not asked then: taken as allowed"),
+            (kept.scorer, "go to the scorer, if there is one, and it was not asked then: taken as allowed"),
             (kept.unreadable, "have a stored name that can't be read"),
         ];
         let kept: Vec<_> = kept.into_iter().filter(|(events, _)| *events > 0).collect();

@@ -54,8 +54,6 @@ pub struct Tally {
     pub events: u64,
     /// Names looked at.
     pub names: Set<i64>,
-    /// Clients looked at.
-    pub clients: Set<i64>,
     /// What could not be replayed.
     pub kept: Kept,
     answers: Vec<Answer>,
@@ -86,7 +84,7 @@ pub struct Kept {
     pub budget: u64,
     /// Decided by the failure mode.
     pub failure: u64,
-    /// Left to a scorer that was not asked then: taken as allowed.
+    /// Left to a scorer, if there is one, that was not asked then: taken as allowed.
     pub scorer: u64,
     /// Their stored name can't be read.
     pub unreadable: u64,

@@ -11,25 +11,30 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::codes::join;
 use super::{StoreError, Tenant, schema};
 
-/// An event as a row: names, clients and the rest are numbers of dictionaries.
+/// What is read of every event: names and clients are numbers of dictionaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// Its number; newer ones are greater.
     pub id: i64,
-    /// Milliseconds since 1970.
-    pub time_ms: u64,
     /// See [`Scan::name`].
     pub name: i64,
     /// See [`Scan::clients`].
     pub client: i64,
-    /// QTYPE.
-    pub qtype: u16,
-    /// See [`Scan::text`].
-    pub door: i64,
     /// Stored action.
     pub action: i64,
     /// Stored deciding reason.
     pub reason: i64,
+}
+
+/// What is read of an event when it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rest {
+    /// Milliseconds since 1970.
+    pub time_ms: u64,
+    /// QTYPE.
+    pub qtype: u16,
+    /// See [`Scan::text`].
+    pub door: i64,
     /// See [`Scan::verdict`].
     pub verdict: i64,
 }
@@ -66,7 +71,9 @@ impl Scan {
 
     /// Numbers of the first and the last event; zeros if there is none.
     pub fn ends(&self) -> Result<(i64, i64), StoreError> {
-        let sql = "SELECT coalesce(min(id), 0), coalesce(max(id), 0) FROM events";
+        // Each by itself is one step; both in one query would walk an index.
+        let sql =
+            "SELECT coalesce((SELECT min(id) FROM events), 0), coalesce((SELECT max(id) FROM events), 0)";
         self.read(|connection| connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))))
     }
 
@@ -92,12 +99,23 @@ impl Scan {
         self.read(|connection| connection.query_row(sql, values, |row| row.get(0)).optional())
     }
 
-    /// The verdict of a row, whose name it is.
-    pub fn verdict(&self, row: &Row, name: &str) -> Result<Verdict, StoreError> {
+    /// What [`Scan::rows`] leaves out of an event.
+    pub fn rest(&self, row: &Row) -> Result<Rest, StoreError> {
+        let sql = "SELECT time_ms, qtype, door_id, verdict_id FROM events WHERE id = ?1";
+        self.read(|connection| {
+            connection.prepare_cached(sql)?.query_row([row.id], |row| {
+                let time_ms = row.get::<_, i64>(0)? as u64;
+                Ok(Rest { time_ms, qtype: row.get(1)?, door: row.get(2)?, verdict: row.get(3)? })
+            })
+        })
+    }
+
+    /// The verdict of an event, whose name it is.
+    pub fn verdict(&self, row: &Row, verdict: i64, name: &str) -> Result<Verdict, StoreError> {
         let sql = "SELECT shape.text, v.arguments FROM verdicts v JOIN texts shape ON shape.id = v.shape_id
           WHERE v.id = ?1";
         let (shape, arguments): (String, String) = self.read(|connection| {
-            connection.prepare_cached(sql)?.query_row([row.verdict], |row| Ok((row.get(0)?, row.get(1)?)))
+            connection.prepare_cached(sql)?.query_row([verdict], |row| Ok((row.get(0)?, row.get(1)?)))
         })?;
         let verdict = join(&shape, &arguments, name).and_then(|json| serde_json::from_str(&json).ok());
         verdict.ok_or(StoreError::Damaged(row.id))
@@ -114,7 +132,7 @@ impl Scan {
     ) -> Result<(), E> {
         let named = |source| StoreError::Sqlite { path: self.path.display().to_string(), source };
         // Events are not in the order of their times, and need no index for them: a walk is one read of the file.
-        let sql = "SELECT id, time_ms, name_id, client_id, qtype, door_id, action, reason, verdict_id
+        let sql = "SELECT id, name_id, client_id, action, reason
           FROM events NOT INDEXED
           WHERE id BETWEEN ?1 AND ?2 AND tenant_id = ?3 AND time_ms >= ?4 AND time_ms < ?5";
         let mut statement = self.connection.prepare(sql).map_err(named)?;
@@ -125,14 +143,10 @@ impl Scan {
             let read = || -> rusqlite::Result<Row> {
                 Ok(Row {
                     id: row.get(0)?,
-                    time_ms: row.get::<_, i64>(1)? as u64,
-                    name: row.get(2)?,
-                    client: row.get(3)?,
-                    qtype: row.get(4)?,
-                    door: row.get(5)?,
-                    action: row.get(6)?,
-                    reason: row.get(7)?,
-                    verdict: row.get(8)?,
+                    name: row.get(1)?,
+                    client: row.get(2)?,
+                    action: row.get(3)?,
+                    reason: row.get(4)?,
                 })
             };
             each(&read().map_err(named)?)?;
