@@ -190,7 +190,7 @@ fn a_pause_lets_everything_through_until_it_ends() {
 }
 
 #[test]
-fn check_says_list_and_line_of_everything_that_matches() {
+fn check_says_list_and_line_of_everything_that_matches_and_what_would_be_without() {
     let rig = rig();
     let names = ["x.blocked.rules.example", "a.listed.example"].map(str::to_owned);
     let found = rig.check(&names);
@@ -201,7 +201,12 @@ fn check_says_list_and_line_of_everything_that_matches() {
     };
     assert_eq!(place(&found[0], 0), (json!("rules"), json!(1), json!("||blocked.rules.example^")));
     assert_eq!(place(&found[1], 0), (json!("blocked"), json!(1), json!("listed.example")));
+    let without = json!({"rule": "blocked", "action": "allow"});
+    for (key, value) in without.as_object().unwrap() {
+        assert_eq!(&found[1]["without"][key], value, "{}", found[1]);
+    }
     let answer = rig.api().get("/api/v1/check?name=a.listed.example");
+    assert_eq!(answer.json()["without"], found[1]["without"]);
     assert_eq!(place(&answer.json(), 0).1, json!(1), "{}", answer.text);
 }
 

@@ -18,7 +18,8 @@ use dnsvet_core::name::Name;
 use dnsvet_core::policy::Mode;
 use dnsvet_core::policy::identity::Identity;
 use dnsvet_core::schema::PluginConfig;
-use dnsvet_core::snapshot::{Role, Snapshot, SnapshotError};
+use dnsvet_core::snapshot::{Change, Role, Snapshot, SnapshotError};
+use dnsvet_core::verdict::{Action, Reason};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -85,6 +86,20 @@ pub struct Found {
     pub conditions: Conditions,
     /// Where it stands in the list; nowhere where lists were not compiled on this machine.
     pub places: Vec<Place>,
+}
+
+/// The verdict if the list that decided were off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Without {
+    /// That list.
+    pub rule: String,
+    /// What would be answered.
+    pub action: Action,
+    /// Why, most important first.
+    pub reasons: Vec<Reason>,
+    /// The list or rule that would decide then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// `--mode`.
@@ -163,10 +178,11 @@ async fn check_all(args: Args) -> Result<ExitCode, CheckError> {
         };
         let Some(event) = checker.check(&name, args.client).await else { continue };
         let matches = checker.matches(&name, args.client);
+        let without = checker.without(&event, &name, args.client).await;
         if args.json {
-            writeln!(out, "{}", report(&event, &matches))?;
+            writeln!(out, "{}", report(&event, &matches, without.as_ref()))?;
         } else {
-            write!(out, "{}{}", describe(&event), describe_matches(&matches))?;
+            write!(out, "{}{}", describe(&event), describe_matches(&matches, without.as_ref()))?;
         }
     }
     Ok(code)
@@ -202,6 +218,8 @@ pub struct Checker {
     filter: Filter,
     /// Where entries of lists stand; none for a snapshot that was not compiled here.
     index: Option<Index>,
+    /// What replaces the policy's mode for models.
+    models: Option<Mode>,
     scorer: Option<http::Uri>,
     client: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
 }
@@ -225,7 +243,7 @@ impl Checker {
             filter.set_models_mode(mode);
         }
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Ok(Self { filter, index: None, scorer, client })
+        Ok(Self { filter, index: None, models, scorer, client })
     }
 
     /// Says list, line and text of what is listed, from the index that lies beside the snapshot.
@@ -274,6 +292,19 @@ impl Checker {
         }
         self.filter.end(&mut host, ticket);
         self.filter.spool().take()
+    }
+
+    /// What would be said if the list that decided were off; `None` if no list did.
+    pub async fn without(&self, event: &Event, name: &Name, client: IpAddr) -> Option<Without> {
+        let snapshot = self.filter.snapshot()?;
+        let rule = event.verdict.rule.as_deref()?;
+        let list = snapshot.lists().iter().position(|list| list.name == rule)?;
+        let change = Change { without: vec![u16::try_from(list).ok()?], ..Change::default() };
+        let mut other = Self::new(snapshot.changed(change), self.scorer.clone(), self.models).ok()?;
+        // One that asks itself what would be without would never end.
+        let event = Box::pin(other.check(name, client)).await?;
+        let (rule, verdict) = (rule.to_owned(), event.verdict);
+        Some(Without { rule, action: verdict.action, reasons: verdict.reasons, by: verdict.rule })
     }
 
     async fn call(&self, callout: Callout) -> Reply {
@@ -325,14 +356,17 @@ pub fn live(control: Arc<Control>, scorer: &str) -> crate::api::Checker {
             }
         };
         let (_, checker) = kept.insert((published.id.clone(), checker));
-        let event = tokio::runtime::Handle::current().block_on(checker.check(name, client));
+        let runtime = tokio::runtime::Handle::current();
+        let event = runtime.block_on(checker.check(name, client));
+        let event = event.ok_or_else(|| "the filter recorded nothing".to_owned())?;
         let matches = checker.matches(name, client);
-        event.map(|event| report(&event, &matches)).ok_or_else(|| "the filter recorded nothing".to_owned())
+        let without = runtime.block_on(checker.without(&event, name, client));
+        Ok(report(&event, &matches, without.as_ref()))
     })
 }
 
 /// What `--json` and `/api/v1/check` print of one name.
-pub fn report(event: &Event, matches: &[Found]) -> serde_json::Value {
+pub fn report(event: &Event, matches: &[Found], without: Option<&Without>) -> serde_json::Value {
     let verdict = &event.verdict;
     let mut shown = json!({
         "action": verdict.action,
@@ -345,17 +379,21 @@ pub fn report(event: &Event, matches: &[Found]) -> serde_json::Value {
     if let (Some(would), Some(object)) = (verdict.would, shown.as_object_mut()) {
         object.insert("would".into(), json!(would));
     }
-    json!({
+    let mut said = json!({
         "name": event.name,
         "verdict": shown,
         "score": verdict.score,
         "trace": verdict.trace,
         "matches": matches,
-    })
+    });
+    if let (Some(without), Some(object)) = (without, said.as_object_mut()) {
+        object.insert("without".into(), json!(without));
+    }
+    said
 }
 
-/// What lists say, one line a place: `ads:12: 0.0.0.0 ads.example`.
-fn describe_matches(matches: &[Found]) -> String {
+/// What lists say, one line a place: `ads:12: 0.0.0.0 ads.example`, and what would be without the one that decided.
+fn describe_matches(matches: &[Found], without: Option<&Without>) -> String {
     use std::fmt::Write as _;
     let mut text = String::new();
     for found in matches {
@@ -365,6 +403,11 @@ fn describe_matches(matches: &[Found]) -> String {
         for place in &found.places {
             let _ = writeln!(text, "      {}:{}: {}", place.source, place.line, place.text);
         }
+    }
+    if let Some(Without { rule, action, reasons, by }) = without {
+        let reason = reasons.first().map_or("nothing against it", |reason| reason.as_str());
+        let by = by.as_ref().map(|by| format!(", {by}")).unwrap_or_default();
+        let _ = writeln!(text, "    without {rule}: {} ({reason}{by})", action.as_str());
     }
     text
 }
