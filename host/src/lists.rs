@@ -11,6 +11,7 @@ mod source;
 mod unpack;
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::path::{Path, PathBuf};
 
 use dnsvet_core::lists::{self, Counts, Format, Rejected, Why};
@@ -173,7 +174,7 @@ pub fn add_text(
         places.list(&name, &source.place.to_string());
     }
     let list = builder.add_list(info);
-    let lines = LineStarts::new(text);
+    let lines = LazyCell::new(|| lists::lines(text).collect::<Vec<_>>());
     let (mut rejected, mut refused) = (Vec::new(), Vec::new());
     let mut counts = lists::parse(
         text,
@@ -187,7 +188,7 @@ pub fn add_text(
                 Err(why) => refused.push((entry.line, why)),
                 Ok(()) => {
                     if let Some(places) = &mut places {
-                        places.add(&entry.rule.trigger.key(), entry.line, &lines.text(entry.line));
+                        places.add(&entry.rule.trigger.key(), entry.line, &line_text(&lines, entry.line));
                     }
                 }
             }
@@ -198,50 +199,26 @@ pub fn add_text(
             }
         },
     );
+    counts.entries -= refused.len() as u64;
+    refused.dedup_by_key(|(line, _)| *line);
     for (line, why) in refused {
-        counts.entries -= 1;
-        counts.rules -= 1;
+        counts.rules = counts.rules.saturating_sub(1);
         counts.rejected += 1;
         if rejected.len() < KEPT_REJECTED {
             let why = match why {
                 PatternError::Large => Why::LargeRegex,
                 other => Why::Regex(other.to_string()),
             };
-            rejected.push(Rejected { line, text: lines.text(line).chars().take(80).collect(), why });
+            rejected.push(Rejected { line, text: line_text(&lines, line).chars().take(80).collect(), why });
         }
     }
     ListReport { name, role, place: source.place.clone(), format, counts, rejected }
 }
 
-/// Where each line of a text starts, as list parsers count lines.
-struct LineStarts<'a> {
-    text: &'a [u8],
-    starts: Vec<u32>,
-}
-
-impl<'a> LineStarts<'a> {
-    fn new(text: &'a [u8]) -> Self {
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        let mut starts = vec![0];
-        let mut bytes = text.iter().enumerate().peekable();
-        while let Some((at, byte)) = bytes.next() {
-            match byte {
-                b'\r' if bytes.peek().is_some_and(|(_, next)| **next == b'\n') => {}
-                b'\n' | b'\r' => starts.push(u32::try_from(at + 1).unwrap_or(u32::MAX)),
-                _ => {}
-            }
-        }
-        Self { text, starts }
-    }
-
-    /// The text of a line, from 1, without white space around it.
-    fn text(&self, line: u32) -> Cow<'a, str> {
-        let at = (line as usize).saturating_sub(1);
-        let from = self.starts.get(at).map_or(self.text.len(), |from| *from as usize);
-        let end = self.starts.get(at + 1).map_or(self.text.len(), |end| *end as usize);
-        let bytes = self.text.get(from..end).unwrap_or_default();
-        String::from_utf8_lossy(bytes.trim_ascii())
-    }
+/// The text of a line, from 1, without white space around it.
+fn line_text<'a>(lines: &[&'a [u8]], line: u32) -> Cow<'a, str> {
+    let bytes = (line as usize).checked_sub(1).and_then(|at| lines.get(at)).copied().unwrap_or_default();
+    String::from_utf8_lossy(bytes.trim_ascii())
 }
 
 /// Reads a file, unpacked if its first bytes say gzip or zstd.
@@ -368,6 +345,24 @@ mod tests {
             let found = snapshot.lookup(&Name::parse("www.worse.example").unwrap());
             assert_eq!(snapshot.lists()[usize::from(found[0].list)].name, format!("list{number}"));
         }
+    }
+
+    #[test]
+    fn patterns_that_no_snapshot_takes_are_reported_and_every_line_is_accounted_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = b"\xef\xbb\xbf^ads\r\n(a.{40}b|c.{40}d){9}\r\n# no\r\nok[0-9]\n";
+        let path = file(&folder, "patterns", text);
+        let source = format!("regex:{}", path.display()).parse().unwrap();
+        let policy = Policy::default();
+        let compiled = compile(&[source], &rest(&policy, None), |_| {}).unwrap();
+        let report = &compiled.reports[0];
+        let Counts { lines, rules, comments, rejected, entries } = report.counts;
+        assert_eq!((lines, rules, comments, rejected, entries), (4, 2, 1, 1, 2));
+        let first = &report.rejected[0];
+        assert_eq!(
+            (first.line, first.text.as_str(), &first.why),
+            (2, "(a.{40}b|c.{40}d){9}", &Why::LargeRegex)
+        );
     }
 
     #[test]

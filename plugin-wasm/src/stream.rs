@@ -169,22 +169,25 @@ impl HttpContext for Stream {
         let Some(Instance { filter, .. }) = shared.as_ref() else { return self.refuse(Refusal::NotFound) };
         let head = doh::read_head(&method, &path, kind.as_deref(), &filter.config().path);
         self.client = client_address(filter.config());
-        self.identity.sans = if filter.asks_for_certificates() { certificate_names() } else { Vec::new() };
-        let doh_path = filter.config().path.clone();
-        drop(shared);
-        self.identity.token =
-            header(MapType::HttpRequestHeaders, "authorization").and_then(|value| bearer(&value));
+        if filter.asks_for_certificates() {
+            self.identity.sans = certificate_names();
+        }
+        if filter.asks_for_secrets() {
+            let value = header(MapType::HttpRequestHeaders, "authorization");
+            self.identity.token = value.and_then(|value| bearer(&value));
+        }
+        // What it says of itself is between the client and this filter.
         if self.identity.token.is_some() {
-            // A secret between the client and this filter.
             self.set_http_request_header("authorization", None);
         }
         let form = head.map(|Head { form, path_id }| {
             if path_id.is_some() && form == Form::Post {
-                self.set_http_request_header(":path", Some(&doh_path));
+                self.set_http_request_header(":path", Some(&filter.config().path));
             }
             self.identity.path_id = path_id;
             form
         });
+        drop(shared);
         match form {
             Ok(Form::Get { wire, path }) => {
                 if let Some(path) = path {

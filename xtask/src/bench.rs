@@ -10,7 +10,8 @@ use crate::{build, shell, system, wasm, workspace};
 #[command(after_help = "Examples:
   cargo xtask bench snapshot
   cargo xtask bench snapshot lists/ads.hosts
-  cargo xtask bench faults")]
+  cargo xtask bench faults
+  cargo xtask bench replay /var/tmp")]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -29,6 +30,11 @@ enum What {
     Models,
     /// How soon questions are answered while the scorer is stopped, slow, or answers garbage.
     Faults,
+    /// A replay of ten million stored events.
+    Replay {
+        /// Where the events lie, or are put: half a gigabyte, kept [default: target/replay].
+        folder: Option<PathBuf>,
+    },
 }
 
 /// Builds what the measurement needs, optimised, and runs it.
@@ -46,6 +52,14 @@ pub fn run(args: &Args) -> Result<(), Error> {
         What::Wasm => {
             wasm::build(false)?;
             cargo_bench("dnsvet", "wasm", Some(&workspace::plugin()))
+        }
+        What::Replay { folder } => {
+            let folder = folder.clone().unwrap_or_else(|| workspace::target().join("replay"));
+            cargo_bench(
+                "dnsvet",
+                "replay",
+                Some(&std::path::absolute(&folder).map_err(Error::file(&folder))?),
+            )
         }
         What::Models => cargo_bench("dnsvet-models", "inference", None),
         What::Faults => {

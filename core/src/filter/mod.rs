@@ -17,6 +17,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
@@ -41,10 +42,10 @@ use crate::rewrite;
 use crate::schema::{PluginConfig, ScoreReply, ScoreRequest, ScoreResult};
 use crate::snapshot::{Feed, FeedConfig, FeedStep, Snapshot, SnapshotError};
 use crate::verdict::cache::{Generations, lasts};
-use crate::verdict::cascade::{Case, Client, Next, SCORE_TTL_MS, Scored, World};
+use crate::verdict::cascade::{Case, Next, SCORE_TTL_MS, Scored, World};
 use crate::verdict::inspect::inspect;
 use crate::verdict::precedence::Question;
-use crate::verdict::{Action, Own, Reason, Verdict};
+use crate::verdict::{Action, Own, Reason, Step, Verdict};
 
 /// Verdicts and scores kept, a generation each.
 const CACHE_ENTRIES: usize = 16_384;
@@ -229,6 +230,11 @@ impl Filter {
         self.groups.has_sans()
     }
 
+    /// Whether clients are told apart by ids and tokens, so that the runner must look at those.
+    pub fn asks_for_secrets(&self) -> bool {
+        self.groups.has_secrets()
+    }
+
     /// The snapshot in force.
     pub fn snapshot(&self) -> Option<&Snapshot> {
         self.snapshot.as_ref()
@@ -294,7 +300,7 @@ impl Filter {
             state,
         };
         let now_ms = time_us / 1_000;
-        let held = self.groups.of(asked.client, asked.identity).clone();
+        let held = self.held(asked.client, asked.identity).clone();
         let key = cache_key(&held, &name);
         let own_verdict = self.snapshot.as_ref().is_some_and(|s| s.is_client_listed(asked.client))
             || held.stops_type(qtype).is_some();
@@ -311,8 +317,7 @@ impl Filter {
             return self.settle(host, ticket, stream, verdict);
         }
         let (case, next) = self.world(now_ms, |world| {
-            let client = Client { address: asked.client, identity: asked.identity };
-            let mut case = Case::new(name, qtype, &client, asked.door == "udp", world);
+            let mut case = Case::new(name, qtype, asked.client, asked.door == "udp", held, world);
             let next = case.run(world);
             (case, next)
         });
@@ -375,7 +380,7 @@ impl Filter {
                 udp: stream.door == "udp",
                 now_ms,
             };
-            let held = self.groups.of(stream.client, &stream.identity);
+            let held = self.held(stream.client, &stream.identity);
             inspect(&asked, verdict, &answer, held, &self.policy, self.snapshot.as_ref())
         });
         let changed = match changed {
@@ -437,11 +442,18 @@ impl Filter {
         &mut self.spool
     }
 
+    /// The group of a client under the policy in force.
+    fn held(&self, client: IpAddr, identity: &Identity) -> &Arc<Held> {
+        match self.policy.skip_steps.contains(&Step::Group) {
+            true => self.groups.nobodys(),
+            false => self.groups.of(client, identity),
+        }
+    }
+
     fn world<T>(&mut self, now_ms: u64, run: impl FnOnce(&mut World<'_>) -> T) -> T {
         let mut world = World {
             snapshot: self.snapshot.as_ref(),
             policy: &self.policy,
-            groups: &self.groups,
             brands: &self.brands,
             model: self.model.as_ref(),
             logits: &mut self.logits,
@@ -459,7 +471,7 @@ impl Filter {
         if case.knew_score() {
             host.count(Counter::ScoreCacheHits, 1);
         }
-        if verdict.reason() == Some(Reason::Budget) {
+        if verdict.reasons.contains(&Reason::Budget) {
             host.count(Counter::BudgetExceeded, 1);
         }
         // A snapshot that came while the scorer was asked says something else, perhaps.
@@ -494,7 +506,7 @@ impl Filter {
     }
 
     fn answer(&mut self, host: &mut dyn Host, stream: &Stream, verdict: Verdict) -> Outcome {
-        let group = &self.groups.of(stream.client, &stream.identity).group;
+        let group = &self.held(stream.client, &stream.identity).group;
         let (udp, encrypted) = (stream.door == "udp", !matches!(stream.door.as_str(), "udp" | "tcp"));
         let wire = synthesize(&match verdict.action {
             Action::Custom if verdict.own == Own::Loopback => {
@@ -532,7 +544,8 @@ impl Filter {
     }
 
     fn record(&mut self, host: &mut dyn Host, stream: &Stream, verdict: Verdict) {
-        let not_confident = verdict.reason() == Some(Reason::NotConfident);
+        // A list that only logs may stand before it.
+        let not_confident = verdict.reasons.contains(&Reason::NotConfident);
         if not_confident {
             host.count(Counter::NotConfident, 1);
         }
@@ -590,7 +603,7 @@ impl Filter {
         }
         let now_ms = host.now_ms();
         let verdict = self.world(now_ms, |world| case.scored(world, scored));
-        let key = cache_key(self.groups.of(stream.client, &stream.identity), case.name());
+        let key = cache_key(case.held(), case.name());
         self.remember(host, &case, key, &verdict, now_ms);
         self.settle(host, ticket, stream, verdict)
     }

@@ -380,6 +380,11 @@ struct Line<'a> {
     start: usize,
 }
 
+/// The lines of a list as reports number them: the first is line 1.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    Lines::new(text).map(|line| line.bytes)
+}
+
 /// Numbered lines, without line ends (LF, CRLF or a lone CR) and without a byte order mark at the start.
 #[derive(Clone)]
 struct Lines<'a> {

@@ -13,15 +13,7 @@ use super::{LocalData, Why};
 use crate::message::name_of_type;
 use crate::name::Name;
 
-pub(super) const CNAME: u16 = 5;
-pub(super) const MX: u16 = 15;
-pub(super) const TXT: u16 = 16;
-pub(super) const SRV: u16 = 33;
-pub(super) const SVCB: u16 = 64;
-pub(super) const HTTPS: u16 = 65;
-pub(super) const PTR: u16 = 12;
-pub(super) const A: u16 = 1;
-pub(super) const AAAA: u16 = 28;
+pub(super) use crate::message::rtype::{A, AAAA, CNAME, HTTPS, MX, PTR, SRV, SVCB, TXT};
 
 /// Whether the type belongs to DNSSEC's signing of a zone.
 pub(super) fn signs_zones(rtype: u16) -> bool {

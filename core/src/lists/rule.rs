@@ -150,8 +150,13 @@ pub struct Conditions {
 impl Conditions {
     /// Whether something is narrowed, so that the rule does not hold for every question.
     pub fn narrows(&self) -> bool {
-        let lists = [self.clients.len(), self.not_clients.len(), self.types.len(), self.not_types.len()];
-        lists.iter().any(|length| *length > 0) || !self.except.is_empty()
+        self.depends_on_asker() || !self.except.is_empty()
+    }
+
+    /// Whether the answer depends on more than the name: on who asks, or for what type.
+    pub fn depends_on_asker(&self) -> bool {
+        let clients = !self.clients.is_empty() || !self.not_clients.is_empty();
+        clients || !self.types.is_empty() || !self.not_types.is_empty()
     }
 
     /// Whether nothing is narrowed and nothing is put first.

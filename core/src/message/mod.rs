@@ -37,10 +37,14 @@ pub mod rtype {
     pub const SOA: u16 = 6;
     /// Pointer, for reverse zones.
     pub const PTR: u16 = 12;
+    /// Mail server.
+    pub const MX: u16 = 15;
     /// Text.
     pub const TXT: u16 = 16;
     /// IPv6 address.
     pub const AAAA: u16 = 28;
+    /// Server of a service (RFC 2782).
+    pub const SRV: u16 = 33;
     /// EDNS (RFC 6891).
     pub const OPT: u16 = 41;
     /// Service binding (RFC 9460).

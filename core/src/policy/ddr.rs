@@ -67,9 +67,14 @@ impl Designated {
     }
 }
 
-/// The records of [`DISCOVERY_NAME`].
-pub fn records(designated: &[Designated]) -> Vec<LocalData> {
-    (1..).zip(designated).filter_map(|(priority, door)| door.record(priority)).collect()
+/// What is told of our doors, if `name` is [`DISCOVERY_NAME`] and there are any.
+pub fn records(name: &Name, designated: &[Designated]) -> Option<Vec<LocalData>> {
+    if name.as_str() != DISCOVERY_NAME {
+        return None;
+    }
+    let doors: Vec<LocalData> =
+        (1..).zip(designated).filter_map(|(priority, door)| door.record(priority)).collect();
+    (!doors.is_empty()).then_some(doors)
 }
 
 #[cfg(test)]

@@ -83,7 +83,8 @@ impl Groups {
                 used.filter(|at| lists.get(*at).is_some_and(|list| list.groups.is_empty()))
                     .for_each(|at| set(&mut bits, at));
                 // Law and popularity are nobody's choice.
-                let fixed = lists.iter().enumerate().filter(|(_, list)| !list.role.is_chosen());
+                let fixed = lists.iter().enumerate();
+                let fixed = fixed.filter(|(_, list)| !list.role.is_chosen() && list.groups.is_empty());
                 fixed.for_each(|(at, _)| set(&mut bits, at));
             }
             let own = of_groups.get(group.name.as_str()).into_iter().flatten();
@@ -122,8 +123,8 @@ impl Groups {
     }
 
     /// The default group, with every list that holds for all: where groups are left out.
-    pub fn without_groups(&self) -> Arc<Held> {
-        self.nobodys.clone()
+    pub fn nobodys(&self) -> &Arc<Held> {
+        &self.nobodys
     }
 
     /// The group of a client: by token, by path id, by certificate; else the one with the longest prefix that
@@ -138,6 +139,11 @@ impl Groups {
     /// Whether a group names clients by their certificates.
     pub fn has_sans(&self) -> bool {
         !self.sans.is_empty()
+    }
+
+    /// Whether a group names clients by path id or token.
+    pub fn has_secrets(&self) -> bool {
+        !self.secrets.is_empty()
     }
 
     fn of_identity(&self, identity: &Identity) -> Option<u32> {
@@ -185,6 +191,7 @@ mod tests {
             list("adult", Role::Block, &["kids"]),
             list("court", Role::Mandatory, &[]),
             list("malware", Role::Block, &[]),
+            list("school law", Role::Mandatory, &["kids"]),
         ];
         let groups = vec![
             group("kids", "10.1.0.0/16", &[]),
@@ -194,10 +201,10 @@ mod tests {
         let groups = Groups::new(&Policy { groups, ..Policy::default() }, &lists);
         let of = |client: &str| {
             let held = groups.of(client.parse().unwrap(), &Identity::default());
-            let names = (0..4).filter(|at| held.holds(*at)).map(|at| lists[usize::from(at)].name.as_str());
+            let names = (0..5).filter(|at| held.holds(*at)).map(|at| lists[usize::from(at)].name.as_str());
             (held.group.name.clone(), names.collect::<Vec<_>>())
         };
-        assert_eq!(of("10.1.0.1"), ("kids".into(), vec!["ads", "adult", "court", "malware"]));
+        assert_eq!(of("10.1.0.1"), ("kids".into(), vec!["ads", "adult", "court", "malware", "school law"]));
         assert_eq!(of("10.2.0.1"), ("lab".into(), vec!["court", "malware"]));
         assert_eq!(of("192.0.2.1"), ("rest".into(), vec!["ads", "court", "malware"]));
     }

@@ -41,7 +41,7 @@ pub use self::change::Change;
 pub use self::container::{CHUNK_BYTES, FORMAT};
 pub use self::error::SnapshotError;
 pub use self::feed::{Feed, FeedConfig, FeedStep};
-pub use self::patterns::{PatternError, check as check_pattern};
+pub use self::patterns::PatternError;
 pub use self::range::{Unsatisfiable, etag_matches, serve_range};
 pub use self::vetted::{Decision, MOST_VETTED, Vetted};
 

@@ -93,14 +93,6 @@ fn pack(patterns: &[(u32, &str)], pieces: &mut Vec<Bytes>) {
     }
 }
 
-/// Whether a pattern can be taken, alone.
-///
-/// # Errors
-/// If it is no regular expression of this engine, or too large.
-pub fn check(pattern: &str) -> Result<(), PatternError> {
-    compile(&[pattern]).map(drop)
-}
-
 fn compile(patterns: &[&str]) -> Result<sparse::DFA<Vec<u8>>, PatternError> {
     let config = dense::Config::new()
         .match_kind(MatchKind::All)

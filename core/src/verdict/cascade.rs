@@ -20,9 +20,8 @@ use crate::model::tunnel::TunnelSketch;
 use crate::name::Name;
 use crate::policy::budget::Budgets;
 use crate::policy::ddr;
-use crate::policy::groups::{Groups, Held};
-use crate::policy::identity::Identity;
-use crate::policy::{FailureMode, Group, Mode, Policy, Unblock};
+use crate::policy::groups::Held;
+use crate::policy::{FailureMode, Mode, Policy, Unblock};
 use crate::schema::ScoreResult;
 use crate::snapshot::{Decision, Role, Snapshot};
 use crate::verdict::cache::{Generations, lasts};
@@ -47,8 +46,6 @@ pub struct World<'a> {
     pub snapshot: Option<&'a Snapshot>,
     /// Its policy, or the default one.
     pub policy: &'a Policy,
-    /// The policy's groups.
-    pub groups: &'a Groups,
     /// Its brands, decoded.
     pub brands: &'a Brands,
     /// Its small model, decoded.
@@ -148,15 +145,6 @@ pub enum Scored {
     Failed(&'static str),
 }
 
-/// Who asks.
-#[derive(Debug, Clone, Copy)]
-pub struct Client<'a> {
-    /// Its address.
-    pub address: IpAddr,
-    /// Who it says that it is.
-    pub identity: &'a Identity,
-}
-
 /// One question on its way through the cascade.
 #[derive(Debug, Clone)]
 pub struct Case {
@@ -184,13 +172,15 @@ pub struct Case {
 type Flow = ControlFlow<Ruling>;
 
 impl Case {
-    /// A new case: `name` asked with type `qtype` by `client`, over UDP or not.
-    pub fn new(name: Name, qtype: u16, client: &Client<'_>, udp: bool, world: &World<'_>) -> Self {
-        let Client { address: client, identity } = *client;
-        let held = match world.runs(Step::Group) {
-            true => world.groups.of(client, identity).clone(),
-            false => world.groups.without_groups(),
-        };
+    /// A new case: `name` asked with type `qtype` by `client` of a group, over UDP or not.
+    pub fn new(
+        name: Name,
+        qtype: u16,
+        client: IpAddr,
+        udp: bool,
+        held: Arc<Held>,
+        world: &World<'_>,
+    ) -> Self {
         let modes = (held.group.lists, held.group.models);
         let snapshot = world.snapshot.map(|s| s.id().to_owned()).unwrap_or_default();
         let mut case = Self {
@@ -225,8 +215,8 @@ impl Case {
     }
 
     /// The group of the client.
-    pub fn group(&self) -> &Group {
-        &self.held.group
+    pub fn held(&self) -> &Held {
+        &self.held
     }
 
     /// Whether time, client or load had a part in the verdict, so that it must not be cached.
@@ -242,20 +232,16 @@ impl Case {
     /// Runs the cascade from its start.
     pub fn run(&mut self, world: &mut World<'_>) -> Next {
         let mut scored = true;
-        if world.runs(Step::Special) && self.name.as_str() == ddr::DISCOVERY_NAME {
-            let records = ddr::records(&world.policy.designated);
-            if !records.is_empty() {
-                self.say(Step::Special, "tells of this resolver's own encrypted doors (RFC 9462)".to_owned());
-                let ruling = Ruling::new(Action::Custom, Reason::Special, None, Wrap::None);
-                return Next::Settled(self.settle(Ruling { own: Own::Records(records), ..ruling }));
-            }
-        }
         if world.runs(Step::Special) {
             match special(&self.name, self.held.group.keep_clients_here, &world.policy.local_zones) {
                 Some(Special::Answered(action, why)) => {
                     self.say(Step::Special, why.to_owned());
                     let ruling = Ruling::new(action, Reason::Special, None, Wrap::None);
-                    return Next::Settled(self.settle(ruling));
+                    let doors = ddr::records(&self.name, &world.policy.designated);
+                    return Next::Settled(self.settle(match doors {
+                        Some(doors) => Ruling { action: Action::Custom, own: Own::Records(doors), ..ruling },
+                        None => ruling,
+                    }));
                 }
                 Some(Special::Unscored { why, .. }) => {
                     self.say(Step::Special, format!("{why}: never scored"));
@@ -269,14 +255,6 @@ impl Case {
         let said =
             format!("{} (lists {}, models {})", self.held.group.name, mode_word(lists), mode_word(models));
         self.say(Step::Group, said);
-        if let Some(action) = self.held.stops_type(self.qtype) {
-            // Verdicts are cached for every type.
-            self.passing = true;
-            let qtype = QueryType(self.qtype);
-            self.say(Step::Lists, format!("type {qtype} is stopped in this group"));
-            let rule = Some(format!("type:{qtype}"));
-            return Next::Settled(self.settle(Ruling::new(action, Reason::Rule, rule, Wrap::Lists)));
-        }
         let Some(snapshot) = world.snapshot else {
             self.passing = true;
             self.say(Step::Lists, "no snapshot in force".to_owned());
@@ -316,6 +294,9 @@ impl Case {
         if world.runs(Step::Mandatory) {
             self.mandatory(&found)?;
         }
+        if world.runs(Step::Lists) {
+            self.type_stopped()?;
+        }
         if world.runs(Step::Vetted) {
             self.vetted(snapshot)?;
         }
@@ -349,6 +330,17 @@ impl Case {
             }
             None => self.next(Step::Mandatory, "on no mandatory list"),
         }
+    }
+
+    /// Types that the group stops, whatever the name; only law goes before that.
+    fn type_stopped(&mut self) -> Flow {
+        let Some(action) = self.held.stops_type(self.qtype) else { return ControlFlow::Continue(()) };
+        // Verdicts are cached for every type.
+        self.passing = true;
+        let qtype = QueryType(self.qtype);
+        self.say(Step::Lists, format!("type {qtype} is stopped in this group"));
+        let rule = Some(format!("type:{qtype}"));
+        ControlFlow::Break(Ruling::new(action, Reason::Rule, rule, Wrap::Lists))
     }
 
     /// Keeps in mind what lists in log mode would have done.
@@ -407,11 +399,12 @@ impl Case {
         let named = self.held.group.schedules.iter().filter(|schedule| !schedule.name.is_empty());
         let held = named.filter(|schedule| self.name.is_within(&schedule.name));
         let mut held = held.inspect(|_| self.passing = true);
-        let Some(schedule) = held.find(|schedule| schedule.holds(world.now_ms)).cloned() else {
+        let Some(name) = held.find(|window| window.holds(world.now_ms)).map(|window| window.name.clone())
+        else {
             return ControlFlow::Continue(());
         };
-        self.say(Step::Lists, format!("{} blocked by schedule", schedule.name));
-        self.stop(Reason::Schedule, Some(format!("schedule:{}", schedule.name)))
+        self.say(Step::Lists, format!("{name} blocked by schedule"));
+        self.stop(Reason::Schedule, Some(format!("schedule:{name}")))
     }
 
     /// Of all rules that hold, the one that goes first ([`crate::verdict::precedence`]).

@@ -122,7 +122,7 @@ impl<'s> Candidates<'s> {
                     continue;
                 }
             }
-            candidates.narrowed |= narrowed(found.conditions)
+            candidates.narrowed |= found.conditions.depends_on_asker()
                 || found.effect == &Effect::TcpOnly
                 || matches!(found.by, Hit::Client(_));
             if !applies(found.conditions, policy, question) {
@@ -173,12 +173,6 @@ impl<'s> Candidates<'s> {
         }
         all
     }
-}
-
-fn narrowed(conditions: &Conditions) -> bool {
-    let lists = [&conditions.clients, &conditions.not_clients];
-    let types = [&conditions.types, &conditions.not_types];
-    lists.iter().any(|list| !list.is_empty()) || types.iter().any(|list| !list.is_empty())
 }
 
 fn applies(conditions: &Conditions, policy: &Policy, question: &Question<'_>) -> bool {

@@ -1,5 +1,6 @@
 //! A stored event as people and programs read it.
 
+use dnsvet_core::message::QueryType;
 use dnsvet_core::verdict::{Action, Reason, Verdict};
 use serde_json::{Value, json};
 
@@ -82,24 +83,5 @@ fn why(reason: Reason, verdict: &Verdict) -> String {
 
 /// The mnemonic of a QTYPE (IANA registry), or `TYPE123` (RFC 3597).
 pub fn qtype(qtype: u16) -> String {
-    let known = match qtype {
-        1 => "A",
-        2 => "NS",
-        5 => "CNAME",
-        6 => "SOA",
-        12 => "PTR",
-        15 => "MX",
-        16 => "TXT",
-        28 => "AAAA",
-        33 => "SRV",
-        35 => "NAPTR",
-        43 => "DS",
-        48 => "DNSKEY",
-        64 => "SVCB",
-        65 => "HTTPS",
-        255 => "ANY",
-        257 => "CAA",
-        other => return format!("TYPE{other}"),
-    };
-    known.to_owned()
+    QueryType(qtype).to_string()
 }

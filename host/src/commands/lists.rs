@@ -14,7 +14,8 @@ use dnsvet_core::snapshot::Snapshot;
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::subscriptions::{self, SubscriptionsError};
+use super::socket::SocketError;
+use super::subscriptions;
 use crate::lists::{
     self, CompileError, Compiled, KeyError, ListReport, ListSource, OpenError, Rest, open_snapshot,
 };
@@ -154,7 +155,7 @@ pub enum ListsError {
     },
     /// The running dnsvet.
     #[error(transparent)]
-    Subscriptions(#[from] SubscriptionsError),
+    Subscriptions(#[from] SocketError),
     /// Only one of two files is a snapshot.
     #[error("{} is a snapshot and {} is not; compare two of a kind", snapshot.display(), other.display())]
     Unlike {

@@ -10,6 +10,7 @@ pub mod replay;
 pub mod score;
 mod scorer_client;
 pub mod serve;
+pub mod socket;
 mod subscriptions;
 pub mod user;
 pub mod vet;

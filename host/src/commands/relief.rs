@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::api::ask_socket;
-use crate::config::{ConfigError, Flags};
-use crate::control::socket_path;
+use super::socket::{SocketError, ask, text};
+use crate::config::Flags;
 
 /// Unblock a name and all below it for a while.
 #[derive(Debug, clap::Args)]
@@ -52,58 +51,34 @@ struct ReliefArgs {
     config: Flags,
 }
 
-/// Why there is no relief.
-#[derive(Debug, thiserror::Error)]
-pub enum ReliefError {
-    /// The configuration is bad.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Nobody answers on the socket.
-    #[error("{socket}: {source}; is `dnsvet serve` running on this data folder, as this user?")]
-    Socket {
-        /// Its path.
-        socket: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The control plane refused.
-    #[error("{0}")]
-    Refused(String),
-}
-
 /// Unblocks a name.
-pub fn unblock(args: UnblockArgs) -> Result<ExitCode, ReliefError> {
+pub fn unblock(args: UnblockArgs) -> Result<ExitCode, SocketError> {
     let name = args.name;
-    ask("/unblocks", json!({"name": name}), args.relief, &format!("{name} and all below it: allowed"))
+    give("/unblocks", json!({"name": name}), args.relief, &format!("{name} and all below it: allowed"))
 }
 
 /// Pauses protection.
-pub fn pause(args: PauseArgs) -> Result<ExitCode, ReliefError> {
-    ask("/pauses", json!({}), args.relief, "protection: paused")
+pub fn pause(args: PauseArgs) -> Result<ExitCode, SocketError> {
+    give("/pauses", json!({}), args.relief, "protection: paused")
 }
 
-fn ask(path: &str, mut body: Value, args: ReliefArgs, what: &str) -> Result<ExitCode, ReliefError> {
+fn give(path: &str, mut body: Value, args: ReliefArgs, what: &str) -> Result<ExitCode, SocketError> {
     let config = args.config.load()?;
-    let socket = socket_path(&config.data_dir);
     let seconds = if args.end { 0 } else { args.lasts.as_secs() };
     body["for_s"] = json!(seconds);
     body["group"] = json!(args.group);
-    let reply = ask_socket(&socket, path, &body)
-        .map_err(|source| ReliefError::Socket { socket: socket.display().to_string(), source })?;
-    if reply.status != 200 {
-        return Err(ReliefError::Refused(reply.body["detail"].as_str().unwrap_or("?").to_owned()));
-    }
+    let body = ask(&config, path, &body)?;
     if args.json {
-        println!("{}", reply.body);
+        println!("{}", body);
         return Ok(ExitCode::SUCCESS);
     }
     let group = if args.group.is_empty() { "everybody".to_owned() } else { format!("group {}", args.group) };
     let lasts = if args.end { "ended".to_owned() } else { format!("for {}", shown(args.lasts)) };
     println!(
         "{what}, for {group}, {lasts}; served after {} ms in snapshot {} (serial {})",
-        reply.body["took_ms"],
-        reply.body["snapshot"].as_str().unwrap_or("?"),
-        reply.body["serial"],
+        body["took_ms"],
+        text(&body, "snapshot"),
+        body["serial"],
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -18,6 +18,8 @@ use crate::store::{StoreError, Tenant, now_ms};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Changes: add-list:[ROLE:][FORMAT:]PATH, remove-list:NAME, threshold:P, model:NAME. Several --with are made at once.
+An added list stands beside those that are there. In the configuration the first entry of `lists` takes the place of
+the bundled blocklist: to see that, give remove-list:bundled too.
 
 The snapshot of the data folder, else the bundled one, is compared with the changed one, for each stored event. What
 tunnels, budgets, a scorer or an upstream's answer decided is taken from the store; how much that is, is said. Public

@@ -7,9 +7,9 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use crate::api::ask_socket;
-use crate::config::{Config, ConfigError, Flags};
-use crate::control::{now_ms, socket_path};
+use super::socket::{SocketError, ask, text};
+use crate::config::Flags;
+use crate::control::now_ms;
 
 /// How often a running update is asked how it goes.
 const POLL: Duration = Duration::from_millis(200);
@@ -45,27 +45,8 @@ pub struct Accept {
     config: Flags,
 }
 
-/// Why nothing was done.
-#[derive(Debug, thiserror::Error)]
-pub enum SubscriptionsError {
-    /// The configuration is bad.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Nobody answers on the socket.
-    #[error("{socket}: {source}; is `dnsvet serve` running on this data folder, as this user?")]
-    Socket {
-        /// Its path.
-        socket: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The control plane refused.
-    #[error("{0}")]
-    Refused(String),
-}
-
 /// Says how each list stands.
-pub fn status(args: &Status) -> Result<ExitCode, SubscriptionsError> {
+pub fn status(args: &Status) -> Result<ExitCode, SocketError> {
     let body = ask(&args.config.load()?, "/lists/status", &json!({}))?;
     if args.json {
         println!("{body}");
@@ -76,7 +57,7 @@ pub fn status(args: &Status) -> Result<ExitCode, SubscriptionsError> {
 }
 
 /// Has lists looked at, and says of each what came of it. Fails if one was not fetched or is kept back.
-pub fn update(args: &Update, progress: &ProgressBar) -> Result<ExitCode, SubscriptionsError> {
+pub fn update(args: &Update, progress: &ProgressBar) -> Result<ExitCode, SocketError> {
     let config = args.config.load()?;
     let asked = ask(&config, "/lists/update", &json!({"name": args.name}))?;
     let names = asked["lists"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -109,7 +90,7 @@ pub fn update(args: &Update, progress: &ProgressBar) -> Result<ExitCode, Subscri
 }
 
 /// Puts the copy of a list that is kept back in force.
-pub fn accept(args: &Accept) -> Result<ExitCode, SubscriptionsError> {
+pub fn accept(args: &Accept) -> Result<ExitCode, SocketError> {
     let body = ask(&args.config.load()?, "/lists/accept", &json!({"name": args.name}))?;
     if args.json {
         println!("{body}");
@@ -120,22 +101,8 @@ pub fn accept(args: &Accept) -> Result<ExitCode, SubscriptionsError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn ask(config: &Config, path: &str, body: &Value) -> Result<Value, SubscriptionsError> {
-    let socket = socket_path(&config.data_dir);
-    let failed = |source| SubscriptionsError::Socket { socket: socket.display().to_string(), source };
-    let reply = ask_socket(&socket, path, body).map_err(failed)?;
-    match reply.status {
-        200 => Ok(reply.body),
-        _ => Err(SubscriptionsError::Refused(text(&reply.body, "detail").to_owned())),
-    }
-}
-
 fn lists(body: &Value) -> impl Iterator<Item = &Value> {
     body["lists"].as_array().into_iter().flatten()
-}
-
-fn text<'a>(body: &'a Value, field: &str) -> &'a str {
-    body[field].as_str().unwrap_or("?")
 }
 
 /// A list as people read it: one line, and one more for each thing to do.

@@ -120,7 +120,8 @@ impl Compiler {
                     ..ListStatus::default()
                 });
                 let (id, serial, built_ms) = (opened.id().to_owned(), opened.serial(), opened.made_ms());
-                Some(Arc::new(Published { id, serial, bytes, built_ms, lists: lists.collect() }))
+                let (lists, groups) = (lists.collect(), group_names(&opened));
+                Some(Arc::new(Published { id, serial, bytes, built_ms, lists, groups }))
             }
             Err(error) => {
                 tracing::warn!(%error, path = %path.display(), "the snapshot of the last run can't be used; a fresh one is compiled");
@@ -166,7 +167,8 @@ impl Compiler {
             status.entries = info.entries;
         }
         let lists = loaded.lists.clone();
-        Ok(Published { id: opened.id().to_owned(), serial, bytes, built_ms: made_ms, lists })
+        let (id, groups) = (opened.id().to_owned(), group_names(&opened));
+        Ok(Published { id, serial, bytes, built_ms: made_ms, lists, groups })
     }
 
     /// What goes into the policy zone.
@@ -183,6 +185,10 @@ impl Compiler {
         file.sync_all()?;
         std::fs::rename(&fresh, &path)
     }
+}
+
+fn group_names(snapshot: &Snapshot) -> Vec<String> {
+    snapshot.policy().groups.iter().map(|group| group.name.clone()).collect()
 }
 
 /// Policy, lists and brands into a builder.

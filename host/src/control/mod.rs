@@ -23,7 +23,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use dnsvet_core::name::Name;
-use dnsvet_core::snapshot::Snapshot;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -117,6 +116,8 @@ pub struct Published {
     pub built_ms: u64,
     /// The lists in it.
     pub lists: Vec<ListStatus>,
+    /// Names of the groups in it, that for everybody included.
+    pub groups: Vec<String>,
 }
 
 /// A list as the overview shows it.
@@ -279,14 +280,6 @@ impl Control {
     /// The event store.
     pub fn store(&self) -> &Arc<dyn EventStore> {
         &self.store
-    }
-
-    /// The names of the groups, that for everybody included.
-    fn groups(&self) -> Vec<String> {
-        let published = self.published();
-        let snapshot = published.and_then(|published| Snapshot::open(published.bytes.clone(), &[]).ok());
-        let groups = snapshot.map(|snapshot| snapshot.policy().groups.clone()).unwrap_or_default();
-        groups.into_iter().map(|group| group.name).collect()
     }
 
     /// Users, tokens, decisions.

@@ -57,7 +57,8 @@ impl Control {
         if lasts > LONGEST {
             return Err(refuse("longer than 30 days; put the name on an allowlist, or vet it benign"));
         }
-        let groups = self.groups();
+        let published = self.published();
+        let groups = published.as_ref().map(|published| published.groups.as_slice()).unwrap_or_default();
         if !group.is_empty() && !groups.iter().any(|known| known == group) {
             let known = groups.join(", ");
             return Err(ControlError::Relief(format!("no group is called `{group}`; there are: {known}")));

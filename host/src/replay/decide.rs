@@ -22,7 +22,7 @@ use dnsvet_core::policy::{Mode, Policy};
 use dnsvet_core::schema::ScoreResult;
 use dnsvet_core::snapshot::Snapshot;
 use dnsvet_core::verdict::cache::Generations;
-use dnsvet_core::verdict::cascade::{Case, Client, Next, Scored, World};
+use dnsvet_core::verdict::cascade::{Case, Next, Scored, World};
 use dnsvet_core::verdict::{Action, Own, Reason, Step, Verdict};
 use serde::Serialize;
 
@@ -236,10 +236,11 @@ impl Side {
 
     /// What is said, and whether time or a condition had a part in it.
     fn decide(&mut self, asked: Asked<'_>) -> (Said, bool) {
+        // What a client said of itself is not stored: its address alone chooses the group.
+        let held = self.groups.of(asked.client, &Identity::default()).clone();
         let mut world = World {
             snapshot: Some(&self.snapshot),
             policy: &self.policy,
-            groups: &self.groups,
             brands: &self.brands,
             model: self.model.as_ref(),
             logits: &mut self.logits,
@@ -250,9 +251,7 @@ impl Side {
             scorer: false,
             now_ms: asked.time_ms,
         };
-        // What a client said of itself is not stored: its address alone chooses the group.
-        let client = Client { address: asked.client, identity: &Identity::default() };
-        let mut case = Case::new(asked.name.clone(), asked.qtype, &client, asked.udp, &world);
+        let mut case = Case::new(asked.name.clone(), asked.qtype, asked.client, asked.udp, held, &world);
         let verdict = match case.run(&mut world) {
             Next::Settled(verdict) => verdict,
             Next::AskScorer => case.scored(&world, Scored::Failed("no scorer")),

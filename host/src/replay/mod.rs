@@ -18,8 +18,6 @@ mod tally;
 mod when;
 
 #[cfg(test)]
-mod load;
-#[cfg(test)]
 mod tests;
 
 use std::path::Path;

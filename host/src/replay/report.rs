@@ -116,7 +116,7 @@ impl Report {
         for class in shown.filter(|_| changes > 0) {
             let Part { events, names, clients, .. } = self.part(class);
             let (events, names) = (counted(*events, "event"), counted(*names, "name"));
-            let _ = writeln!(text, "{:<27} {events}, {names}, {}", title(class), counted(*clients, "client"));
+            let _ = writeln!(text, "{:<28} {events}, {names}, {}", title(class), counted(*clients, "client"));
         }
         for class in Class::ALL {
             let part = self.part(class);

@@ -135,7 +135,7 @@ impl Publisher {
     }
 
     /// Makes the zone hold these entries and nothing else. The serial rises only if that changes a record.
-    /// Secondaries are notified. Works for about a second per million entries: not for an async worker.
+    /// Secondaries are notified. Sorts all entries: not for an async worker.
     pub fn update(&self, entries: impl IntoIterator<Item = Entry>) -> Report {
         let Inner { config, making, current } = &*self.0;
         let _held = making.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,6 +5,7 @@ use super::*;
 use crate::lists::Scope;
 use crate::model::Brands;
 use crate::schema::ScoreReply;
+use crate::snapshot::ListInfo;
 
 const SMALL: &[u8] = include_bytes!("../../../../models/artifacts/small/model.dvm");
 
@@ -255,4 +256,22 @@ fn one_client_after_another_may_be_forgotten() {
     assert_eq!([0, 1, 2].map(|at| ask(&mut filter, at)), [Outcome::Wait, Outcome::Wait, Outcome::Pass]);
     filter.forget_clients();
     assert_eq!(ask(&mut filter, 3), Outcome::Wait);
+}
+
+#[test]
+fn a_name_on_a_list_that_only_logs_still_waits_for_a_person() {
+    let kinds = kinds();
+    let open = kinds.open[0].as_str();
+    let mut builder = builder();
+    let logs = ListInfo { name: "trial".into(), mode: Mode::Log, ..ListInfo::default() };
+    let list = builder.add_list(logs);
+    builder.add(list, &name(open), Scope::Suffix).small_model(SMALL);
+    let mut filter = filter(&mut builder, policy(|_| {}));
+    let host = &mut Scripted::default();
+    ask(&mut filter, host, 1, open);
+    filter.on_reply(host, CalloutId(0), &scorer_says(open, "uncertain", 0.5));
+    filter.end(host, Ticket(1));
+    let event = filter.spool.take().unwrap();
+    assert_eq!(event.verdict.reasons, [Reason::List, Reason::NotConfident]);
+    assert!(event.not_confident && host.counters[&Counter::NotConfident] == 1);
 }

@@ -429,3 +429,15 @@ fn discovery_is_told_of_our_own_doors() {
     let mut filter = filter_of(vec![], Policy::default());
     assert_eq!(action(&mut filter, &question), Action::Nodata, "no doors to tell of");
 }
+
+#[test]
+fn a_stopped_type_never_goes_before_the_law() {
+    let group = Group { nodata_types: vec![QueryType(rtype::A)], ..Group::default() };
+    let pauses = vec![Pause { group: String::new(), until_ms: 10_000 }];
+    let lists = vec![(list("court", Role::Mandatory), vec![on("court.example")])];
+    let mut filter = filter_of(lists, Policy { groups: vec![group], pauses, ..Policy::default() });
+    let verdict = run(&mut filter, &asked("court.example")).1;
+    assert_eq!((verdict.action, verdict.reason()), (Action::Nxdomain, Some(Reason::Mandatory)));
+    let verdict = run(&mut filter, &asked("other.example")).1;
+    assert_eq!((verdict.action, verdict.would), (Action::Allow, Some(Action::Nodata)), "paused");
+}

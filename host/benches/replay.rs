@@ -1,28 +1,25 @@
-//! Ten million events, and how long replays of them take. Ignored: it takes minutes and a gigabyte.
+//! Ten million events, and how long replays of them take, wall and CPU. Prints figures, asserts no time.
 //!
-//! ```text
-//! DNSVET_REPLAY_EVENTS=/big/folder cargo test --workspace --lib replay::load -- --ignored --nocapture
-//! ```
-//!
-//! The store is made once and kept in that folder: names by Zipf's law, 1,000 clients, seven days, verdicts of the
-//! bundled snapshot. An eighth of the events goes through the store's writer; the others are copies of those rows with
-//! other clients and times, and are in no roll-up.
+//! The store is made once, in minutes and half a gigabyte, and kept in the folder that is given: names by Zipf's law,
+//! 1,000 clients, seven days, verdicts of the bundled snapshot. An eighth of the events goes through the store's
+//! writer; the others are copies of those rows with other clients and times, and are in no roll-up.
 
+use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use dnsvet::bundled;
+use dnsvet::commands::check::Checker;
+use dnsvet::config::{ClientAddresses, Retention};
+use dnsvet::replay::{Request, replay};
+use dnsvet::store::sqlite::SqliteStore;
+use dnsvet::store::{EventStore, Tenant};
 use dnsvet_core::event::{Batch, Event};
 use dnsvet_core::name::Name;
 use dnsvet_core::policy::Mode;
-use dnsvet_core::snapshot::Role;
-
-use super::*;
-use crate::bundled;
-use crate::commands::check::Checker;
-use crate::config::{ClientAddresses, Retention};
-use crate::store::EventStore;
-use crate::store::sqlite::SqliteStore;
+use dnsvet_core::snapshot::{Role, Snapshot};
+use dnsvet_models::registry::Registry;
 
 const EVENTS: u64 = 10_000_000;
 const WRITTEN: u64 = EVENTS / 8;
@@ -68,7 +65,7 @@ fn names(dice: &mut Dice) -> Vec<String> {
     let (popular, listed) = (texts(Role::Popular), texts(Role::Block));
     let dga = dnsvet_models::data::dga::names(20_000, 7);
     let mut names: Vec<String> = Vec::with_capacity(NAMES);
-    let mut known = std::collections::HashSet::new();
+    let mut known = HashSet::new();
     while names.len() < NAMES {
         let of = |names: &[String], dice: &mut Dice| names[dice.below(names.len() as u64) as usize].clone();
         let name = match dice.below(100) {
@@ -100,7 +97,7 @@ fn fill(path: &Path) {
     let mut checker = Checker::new(snapshot(), None, Some(Mode::Enforce)).unwrap();
     let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let mut decided: Vec<Option<Event>> = vec![None; names.len()];
-    let mut receipts = std::collections::VecDeque::new();
+    let mut receipts = VecDeque::new();
     for first in (0..WRITTEN).step_by(10_000) {
         let events = (first..first + 10_000).map(|number| {
             let rank = ((NAMES as f64).powf(dice.share()) - 1.0) as usize % NAMES;
@@ -146,12 +143,14 @@ fn cpu() -> Duration {
     Duration::from_millis((fields[11] + fields[12]) * 10)
 }
 
-#[test]
-#[ignore = "takes minutes and a gigabyte"]
-fn ten_million_events_are_replayed_in_ten_seconds() {
-    let folder = std::env::var_os("DNSVET_REPLAY_EVENTS").map_or_else(std::env::temp_dir, PathBuf::from);
+fn main() {
+    // cargo adds `--bench`.
+    let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let folder = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
+    std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("replay-10m.db");
     if !path.exists() {
+        println!("{}: filling it, which takes minutes", path.display());
         let fresh = folder.join("replay-10m.new");
         fill(&fresh);
         std::fs::rename(&fresh, &path).unwrap();
@@ -161,13 +160,11 @@ fn ten_million_events_are_replayed_in_ten_seconds() {
     let mut dice = Dice(0x5eed);
     let added: Vec<String> = names(&mut dice).into_iter().skip(50).step_by(20).collect();
     std::fs::write(&ours, added.join("\n")).unwrap();
-    let mut changes = vec![
+    let changes = [
         format!("add-list:plain:{}", ours.display()),
         "remove-list:bundled".to_owned(),
         "threshold:0.95".to_owned(),
     ];
-    // A list of your own, such as one of a million names.
-    changes.extend(std::env::var("DNSVET_REPLAY_LIST").ok().map(|path| format!("add-list:{path}")));
     for change in changes {
         let request = Request {
             with: vec![change.parse().unwrap()],
@@ -187,7 +184,6 @@ fn ten_million_events_are_replayed_in_ten_seconds() {
                 println!("{}", report.describe());
             }
             assert_eq!(report.looked_at.events, EVENTS);
-            assert!(cpu < Duration::from_secs(10), "{change}: {cpu:?}");
         }
     }
 }
