@@ -14,7 +14,7 @@ use dnsvet::wasm::{Limits, MetricValue, OutgoingCall, Runtime, SharedState, Vm};
 use dnsvet_core::host::Counter;
 use dnsvet_core::lists::{Format, Scope, parse};
 use dnsvet_core::name::Name;
-use dnsvet_core::snapshot::{Builder, Role, Snapshot, etag_matches, serve_range};
+use dnsvet_core::snapshot::{Builder, Deltas, Role, Snapshot, etag_matches, serve_range};
 
 #[path = "../tests/measure/mod.rs"]
 mod measure;
@@ -37,6 +37,7 @@ fn main() {
     parse(&text, Format::detect(&text), |entry| names.extend(entry.rule.name().cloned()), |_| ());
     let parsed = start.elapsed();
     let mut builder = builder(&names, 1);
+    let ours = builder.list("ours", Role::Block, "");
     let start = Instant::now();
     let file = builder.build(None).expect("the snapshot builds");
     let compiled = start.elapsed();
@@ -58,16 +59,57 @@ fn main() {
     println!("parse               {:.0} ms", ms(parsed));
     println!("compile             {:.0} ms, again with the same names {:.0} ms", ms(compiled), ms(again));
     println!("open and check      {:.1} ms", ms(opened));
-    if let Some(memory) = Memory::measure(&bytes, &names) {
-        let Memory { empty, loaded, replaced } = memory;
+    let changed = changes(&mut builder, ours, &bytes, &names);
+    if let Some(memory) = Memory::measure(&bytes, &changed, &names) {
+        let Memory { empty, loaded, delta, replaced } = memory;
         let more = each((loaded - empty) as u64);
         println!("plugin memory       {loaded} bytes, {more:.3} a name above an empty snapshot's {empty}");
         println!(
-            "  after one whose every byte changed  {replaced} bytes, {:.2} times",
-            ratio(replaced, loaded)
+            "  after one whose every byte changed  {} bytes, {:.2} times",
+            replaced.bytes,
+            ratio(replaced.bytes, loaded)
         );
+        println!("plugin, 100 names changed   {delta}");
+        println!("plugin, every byte changed  {replaced}");
     }
     look_ups(&snapshot, &bytes, names);
+}
+
+/// What a change of 100 names costs who builds; returns the changed snapshot.
+fn changes(builder: &mut Builder, ours: u16, before: &Bytes, names: &[Name]) -> Bytes {
+    let mut deltas = Deltas::default();
+    let mut serve = |bytes: &Bytes| {
+        let opened = Snapshot::open(bytes.clone(), &[]).expect("the snapshot opens");
+        deltas.serve(opened.id(), bytes).expect("a snapshot");
+        deltas.since(opened.serial() - 1).map_or(0, |delta| delta.len())
+    };
+    serve(before);
+    for number in 0..100 {
+        builder.add(ours, &Name::parse(&format!("changed{number}.example")).expect("a name"), Scope::Suffix);
+    }
+    let start = Instant::now();
+    let changed = Bytes::from(builder.serial(2).build(None).expect("the snapshot builds"));
+    let took = start.elapsed();
+    println!("100 names added     built in {:.0} ms, a delta of {} bytes", ms(took), serve(&changed));
+    let start = Instant::now();
+    builder.clear_list(0);
+    for (number, name) in
+        names.iter().enumerate().filter(|(number, _)| number % (names.len() / 100).max(1) != 1)
+    {
+        builder.add(0, name, Scope::Suffix);
+        black_box(number);
+    }
+    let added = start.elapsed();
+    let start = Instant::now();
+    let fewer = Bytes::from(builder.serial(3).build(None).expect("the snapshot builds"));
+    let took = start.elapsed();
+    let delta = serve(&fewer);
+    println!(
+        "the list replaced, 100 names fewer  added in {:.0} ms, built in {:.0} ms, a delta of {delta} bytes",
+        ms(added),
+        ms(took)
+    );
+    changed
 }
 
 fn builder(names: &[Name], serial: u64) -> Builder {
@@ -86,22 +128,44 @@ struct Memory {
     empty: usize,
     /// With the list.
     loaded: usize,
+    /// After 100 names were added.
+    delta: Fetch,
     /// After the list under another key replaced it.
-    replaced: usize,
+    replaced: Fetch,
 }
 
 impl Memory {
-    fn measure(bytes: &Bytes, names: &[Name]) -> Option<Self> {
+    fn measure(bytes: &Bytes, changed: &Bytes, names: &[Name]) -> Option<Self> {
         let wasm = std::fs::read(built("dnsvet.wasm")?).expect("the plugin can be read");
         let runtime = Runtime::load(&wasm, None, Limits::default()).expect("the plugin loads");
         let fresh = || Plugin::start(&runtime);
         let mut without = fresh();
-        without.fetch(&Bytes::from(builder(&[], 1).build(None).expect("an empty snapshot builds")));
+        let empty =
+            without.fetch(&Bytes::from(builder(&[], 1).build(None).expect("an empty snapshot builds")));
         let mut with = fresh();
-        with.fetch(bytes);
-        let loaded = with.vm.memory_bytes();
-        with.fetch(&Bytes::from(builder(names, 2).build(None).expect("the snapshot builds")));
-        Some(Self { empty: without.vm.memory_bytes(), loaded, replaced: with.vm.memory_bytes() })
+        let loaded = with.fetch(bytes);
+        let delta = with.fetch(changed);
+        let other = Bytes::from(builder(names, 3).build(None).expect("the snapshot builds"));
+        let replaced = with.fetch(&other);
+        Some(Self { empty: empty.bytes, loaded: loaded.bytes, delta, replaced })
+    }
+}
+
+/// What it cost the plugin to take a snapshot.
+struct Fetch {
+    /// Its memory afterwards.
+    bytes: usize,
+    callouts: usize,
+    fetched: usize,
+    /// The longest that one callback kept it from answering.
+    slowest: Duration,
+}
+
+impl std::fmt::Display for Fetch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { bytes, callouts, fetched, slowest } = self;
+        let slowest = ms(*slowest);
+        write!(f, "{callouts} callouts, {fetched} bytes, longest callback {slowest:.1} ms, memory {bytes}")
     }
 }
 
@@ -109,6 +173,7 @@ impl Memory {
 struct Plugin {
     vm: Vm,
     shared: std::sync::Arc<SharedState>,
+    deltas: Deltas,
 }
 
 impl Plugin {
@@ -116,13 +181,16 @@ impl Plugin {
         let shared = SharedState::new(["control"]);
         let config = br#"{"control_cluster": "control"}"#;
         let vm = Vm::start(runtime, config, shared.clone()).expect("the plugin starts");
-        Self { vm, shared }
+        Self { vm, shared, deltas: Deltas::default() }
     }
 
     /// Serves the plugin a snapshot until it is in force.
-    fn fetch(&mut self, bytes: &Bytes) {
+    fn fetch(&mut self, bytes: &Bytes) -> Fetch {
+        let snapshot = Snapshot::open(bytes.clone(), &[]).expect("the snapshot opens");
+        self.deltas.serve(snapshot.id(), bytes).expect("a snapshot");
         let before = self.loaded();
         let deadline = Instant::now() + Duration::from_secs(60);
+        let mut cost = Fetch { bytes: 0, callouts: 0, fetched: 0, slowest: Duration::ZERO };
         while self.loaded() == before {
             assert!(Instant::now() < deadline, "the plugin takes no snapshot");
             self.vm.tick().expect("no trap");
@@ -132,12 +200,17 @@ impl Plugin {
                     break;
                 }
                 for call in calls {
-                    let (headers, body) = serve(bytes, &call);
+                    let (headers, body) = serve(bytes, snapshot.id(), &mut self.deltas, &call);
+                    cost.callouts += 1;
+                    cost.fetched += body.len();
+                    let start = Instant::now();
                     self.vm.callout_reply(call.token, &headers, body).expect("no trap");
+                    cost.slowest = cost.slowest.max(start.elapsed());
                 }
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+        Fetch { bytes: self.vm.memory_bytes(), ..cost }
     }
 
     fn loaded(&self) -> u64 {
@@ -150,14 +223,24 @@ impl Plugin {
     }
 }
 
-/// `GET /v1/snapshot` as the control plane answers it.
-fn serve(bytes: &Bytes, call: &OutgoingCall) -> (Vec<(&'static str, String)>, Vec<u8>) {
+/// `GET /v1/snapshot` and its deltas as the control plane answers them.
+fn serve(
+    bytes: &Bytes,
+    id: &str,
+    deltas: &mut Deltas,
+    call: &OutgoingCall,
+) -> (Vec<(&'static str, String)>, Vec<u8>) {
     let header =
         |name: &str| call.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    let snapshot = Snapshot::open(bytes.clone(), &[]).expect("the snapshot opens");
-    let etag = ("etag", format!("\"{}\"", snapshot.id()));
-    if etag_matches(header("if-none-match"), snapshot.id()) {
+    let etag = ("etag", format!("\"{id}\""));
+    if etag_matches(header("if-none-match"), id) {
         return (vec![(":status", "304".to_owned()), etag], Vec::new());
+    }
+    if let Some((_, from)) = header(":path").and_then(|path| path.split_once("?from=")) {
+        return match deltas.since(from.parse().expect("a serial")) {
+            Ok(body) => (vec![(":status", "200".to_owned()), etag], body.to_vec()),
+            Err(_) => (vec![(":status", "404".to_owned()), etag], Vec::new()),
+        };
     }
     let whole = 0..bytes.len() as u64;
     let range = serve_range(whole.end, header("range")).expect("a range within").unwrap_or(whole);

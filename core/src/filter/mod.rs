@@ -12,12 +12,12 @@
 
 mod breaker;
 mod flights;
+mod force;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
@@ -25,17 +25,16 @@ use ed25519_dalek::VerifyingKey;
 use crate::event::{Event, Spool};
 use crate::filter::breaker::Breaker;
 use crate::filter::flights::Flights;
+use crate::filter::force::Force;
 use crate::hash;
 use crate::host::{Callout, CalloutId, Counter, Host, Level, Peer, Reply};
 use crate::lists::LocalData;
 use crate::message::{Malformed, Query, decode_answer, decode_query, min_ttl, rcode, rtype};
-use crate::model::{Brands, Model};
-
 use crate::model::tunnel::TunnelSketch;
 use crate::name::Name;
 use crate::policy::Policy;
 use crate::policy::budget::Budgets;
-use crate::policy::groups::{Groups, Held};
+use crate::policy::groups::Held;
 use crate::policy::identity::Identity;
 use crate::response::{Synthesis, failure, synthesize};
 use crate::rewrite;
@@ -45,7 +44,7 @@ use crate::verdict::cache::{Generations, lasts};
 use crate::verdict::cascade::{Case, Next, SCORE_TTL_MS, Scored, World};
 use crate::verdict::inspect::inspect;
 use crate::verdict::precedence::Question;
-use crate::verdict::{Action, Own, Reason, Step, Verdict};
+use crate::verdict::{Action, Own, Reason, Verdict};
 
 /// Verdicts and scores kept, a generation each.
 const CACHE_ENTRIES: usize = 16_384;
@@ -106,11 +105,9 @@ pub enum ConfigError {
 /// One instance of the filter.
 pub struct Filter {
     config: PluginConfig,
-    snapshot: Option<Snapshot>,
-    model: Option<Model>,
-    brands: Brands,
-    policy: Policy,
-    groups: Groups,
+    force: Force,
+    /// While a snapshot takes over from others: those, newest first.
+    older: Vec<Force>,
     verdicts: Generations<(Verdict, u64)>,
     logits: Generations<f32>,
     scores: Generations<(ScoreResult, String, u64)>,
@@ -193,12 +190,9 @@ impl Filter {
         let policy = Policy::without_snapshot(config.failure_mode);
         let mut filter = Self {
             config: PluginConfig { snapshot: String::new(), ..config },
-            snapshot: None,
-            model: None,
-            brands: Brands::default(),
             budgets: Budgets::new(&policy, secret),
-            groups: Groups::new(&policy, &[]),
-            policy,
+            force: Force::without_snapshot(policy),
+            older: Vec::new(),
             verdicts: Generations::new(CACHE_ENTRIES),
             logits: Generations::new(CACHE_ENTRIES),
             scores: Generations::new(CACHE_ENTRIES),
@@ -227,54 +221,79 @@ impl Filter {
 
     /// Whether clients are told apart by their certificates, so that the runner must look at those.
     pub fn asks_for_certificates(&self) -> bool {
-        self.groups.has_sans()
+        self.forces().any(|force| force.groups.has_sans())
     }
 
     /// Whether clients are told apart by ids and tokens, so that the runner must look at those.
     pub fn asks_for_secrets(&self) -> bool {
-        self.groups.has_secrets()
+        self.forces().any(|force| force.groups.has_secrets())
     }
 
-    /// The snapshot in force.
+    /// The snapshot in force; the newer one while it takes over from another.
     pub fn snapshot(&self) -> Option<&Snapshot> {
-        self.snapshot.as_ref()
+        self.force.snapshot.as_ref()
     }
 
     /// Puts a snapshot in force. One whose brands or model can't be read is refused and the last good one stays.
     pub fn set_snapshot(&mut self, snapshot: Snapshot) -> Result<(), SnapshotError> {
-        let bad =
-            |section, why: &dyn std::fmt::Display| SnapshotError::Section { section, why: why.to_string() };
-        let model = snapshot.small_model().map(Model::decode).transpose();
-        let model = model.map_err(|error| bad("small model", &error))?;
-        let brands = match snapshot.brands() {
-            [] => Brands::default(),
-            bytes => Brands::decode(bytes).map_err(|error| bad("brands", &error))?,
-        };
-        if self.model.as_ref().map(Model::id) != model.as_ref().map(Model::id) {
+        let force = Force::new(snapshot, &self.forces().collect::<Vec<_>>())?;
+        self.verdicts.clear();
+        self.begin(&force);
+        (self.force, self.older) = (force, Vec::new());
+        Ok(())
+    }
+
+    /// Puts snapshots in force side by side, newest first; see [`FeedStep::Swapped`].
+    fn set_snapshots(&mut self, snapshots: Vec<Snapshot>) -> Result<(), SnapshotError> {
+        let mut forces = Vec::with_capacity(snapshots.len());
+        for snapshot in snapshots {
+            let held =
+                self.forces().find(|force| force.id() == snapshot.id()).map(|held| held.with(&snapshot));
+            if let Some(held) = held {
+                forces.push(held);
+                continue;
+            }
+            let force = Force::new(snapshot, &self.forces().collect::<Vec<_>>())?;
+            self.begin(&force);
+            forces.push(force);
+        }
+        let mut forces = forces.into_iter();
+        if let Some(newest) = forces.next() {
+            (self.force, self.older) = (newest, forces.collect());
+        }
+        Ok(())
+    }
+
+    /// What was found under other snapshots and does not hold under this one is forgotten.
+    fn begin(&mut self, force: &Force) {
+        if self.force.model_id() != force.model_id() {
             self.logits.clear();
         }
-        self.verdicts.clear();
-        self.policy = snapshot.policy().clone();
-        self.groups = Groups::new(&self.policy, snapshot.lists());
-        self.budgets = Budgets::new(&self.policy, self.secret);
-        (self.model, self.brands, self.snapshot) = (model, brands, Some(snapshot));
-        Ok(())
+        self.budgets = Budgets::new(&force.policy, self.secret);
+    }
+
+    /// All that is in force, newest first.
+    fn forces(&self) -> impl Iterator<Item = &Force> {
+        std::iter::once(&self.force).chain(&self.older)
+    }
+
+    /// What is in force for a name.
+    fn force(&self, name: &Name) -> &Force {
+        covering(&self.force, &self.older, name)
     }
 
     /// Replaces the mode of models in every group, until the next snapshot.
     pub fn set_models_mode(&mut self, mode: crate::policy::Mode) {
-        for group in &mut self.policy.groups {
-            group.models = mode;
+        for force in std::iter::once(&mut self.force).chain(&mut self.older) {
+            force.set_models_mode(mode);
         }
-        let lists = self.snapshot.as_ref().map(Snapshot::lists).unwrap_or_default();
-        self.groups = Groups::new(&self.policy, lists);
         self.verdicts.clear();
     }
 
     /// Forgets what clients did so far: names counted under registrable domains, callouts spent.
     pub fn forget_clients(&mut self) {
         self.tunnel = TunnelSketch::new(self.secret);
-        self.budgets = Budgets::new(&self.policy, self.secret);
+        self.budgets = Budgets::new(&self.force.policy, self.secret);
     }
 
     /// Decides a question, or starts to.
@@ -300,12 +319,14 @@ impl Filter {
             state,
         };
         let now_ms = time_us / 1_000;
-        let held = self.held(asked.client, asked.identity).clone();
+        let force = self.force(&name);
+        let held = force.held(asked.client, asked.identity).clone();
         let key = cache_key(&held, &name);
-        let own_verdict = self.snapshot.as_ref().is_some_and(|s| s.is_client_listed(asked.client))
+        let own_verdict = force.snapshot.as_ref().is_some_and(|s| s.is_client_listed(asked.client))
             || held.stops_type(qtype).is_some();
         if !own_verdict
             && let Some((verdict, until_ms)) = self.verdicts.get(&key)
+            && verdict.snapshot == covering(&self.force, &self.older, &name).id()
             && lasts(*until_ms, now_ms, VERDICT_TTL_MS)
         {
             let mut verdict = verdict.clone();
@@ -316,7 +337,7 @@ impl Filter {
             let stream = stream(State::Passed(Box::new(verdict.clone())));
             return self.settle(host, ticket, stream, verdict);
         }
-        let (case, next) = self.world(now_ms, |world| {
+        let (case, next) = self.world(now_ms, &name.clone(), |world| {
             let mut case = Case::new(name, qtype, asked.client, asked.door == "udp", held, world);
             let next = case.run(world);
             (case, next)
@@ -380,8 +401,11 @@ impl Filter {
                 udp: stream.door == "udp",
                 now_ms,
             };
-            let held = self.held(stream.client, &stream.identity);
-            inspect(&asked, verdict, &answer, held, &self.policy, self.snapshot.as_ref())
+            // Where the answer leads may be for another snapshot to say.
+            self.forces().find_map(|force| {
+                let held = force.held(stream.client, &stream.identity);
+                inspect(&asked, verdict, &answer, held, &force.policy, force.snapshot.as_ref())
+            })
         });
         let changed = match changed {
             Some(changed) if changed.action.stops() && !is_alias(&changed) => changed,
@@ -415,7 +439,8 @@ impl Filter {
             State::Waiting(ref case) => {
                 let mut case = (**case).clone();
                 let gone = Scored::Failed("the client left");
-                let verdict = self.world(host.now_ms(), |world| case.scored(world, gone));
+                let verdict =
+                    self.world(host.now_ms(), &case.name().clone(), |world| case.scored(world, gone));
                 self.record(host, &stream, verdict);
                 let waiters = self.flights.leave(ticket);
                 let left = Scored::Failed("its callout ended with another client");
@@ -442,21 +467,18 @@ impl Filter {
         &mut self.spool
     }
 
-    /// The group of a client under the policy in force.
-    fn held(&self, client: IpAddr, identity: &Identity) -> &Arc<Held> {
-        match self.policy.skip_steps.contains(&Step::Group) {
-            true => self.groups.nobodys(),
-            false => self.groups.of(client, identity),
-        }
-    }
-
-    fn world<T>(&mut self, now_ms: u64, run: impl FnOnce(&mut World<'_>) -> T) -> T {
+    /// Runs with what is in force for a name.
+    fn world<T>(&mut self, now_ms: u64, name: &Name, run: impl FnOnce(&mut World<'_>) -> T) -> T {
+        let newest = self.force.model_id();
+        let force = covering(&self.force, &self.older, name);
+        // Logits are those of the newest snapshot's model.
+        let mut others = (newest != force.model_id()).then(|| Generations::new(1));
         let mut world = World {
-            snapshot: self.snapshot.as_ref(),
-            policy: &self.policy,
-            brands: &self.brands,
-            model: self.model.as_ref(),
-            logits: &mut self.logits,
+            snapshot: force.snapshot.as_ref(),
+            policy: &force.policy,
+            brands: &force.brands,
+            model: force.model.as_deref(),
+            logits: others.as_mut().unwrap_or(&mut self.logits),
             scores: &mut self.scores,
             tunnel: &mut self.tunnel,
             budgets: &mut self.budgets,
@@ -475,7 +497,7 @@ impl Filter {
             host.count(Counter::BudgetExceeded, 1);
         }
         // A snapshot that came while the scorer was asked says something else, perhaps.
-        let current = self.snapshot.as_ref().is_some_and(|snapshot| snapshot.id() == verdict.snapshot);
+        let current = self.force(case.name()).id() == verdict.snapshot;
         if current && !case.is_passing() {
             self.verdicts.insert(&key, (verdict.clone(), now_ms + VERDICT_TTL_MS));
         }
@@ -506,7 +528,8 @@ impl Filter {
     }
 
     fn answer(&mut self, host: &mut dyn Host, stream: &Stream, verdict: Verdict) -> Outcome {
-        let group = &self.held(stream.client, &stream.identity).group;
+        let decided = self.forces().find(|force| force.id() == verdict.snapshot);
+        let group = &decided.unwrap_or(&self.force).held(stream.client, &stream.identity).group;
         let (udp, encrypted) = (stream.door == "udp", !matches!(stream.door.as_str(), "udp" | "tcp"));
         let wire = synthesize(&match verdict.action {
             Action::Custom if verdict.own == Own::Loopback => {
@@ -602,7 +625,7 @@ impl Filter {
             host.count(Counter::CalloutFailures, 1);
         }
         let now_ms = host.now_ms();
-        let verdict = self.world(now_ms, |world| case.scored(world, scored));
+        let verdict = self.world(now_ms, &case.name().clone(), |world| case.scored(world, scored));
         let key = cache_key(case.held(), case.name());
         self.remember(host, &case, key, &verdict, now_ms);
         self.settle(host, ticket, stream, verdict)
@@ -624,6 +647,13 @@ impl Filter {
         let refused = match feed.on_reply(reply, now_ms) {
             FeedStep::Idle => return,
             FeedStep::More => return self.fetch(host),
+            FeedStep::Swapped(snapshots) => match self.set_snapshots(snapshots) {
+                Ok(()) => return self.fetch(host),
+                Err(error) => {
+                    self.feed.iter_mut().for_each(Feed::refuse);
+                    error
+                }
+            },
             FeedStep::Ready(snapshot) => {
                 let said = format!("snapshot {} in force, serial {}", snapshot.id(), snapshot.serial());
                 match self.set_snapshot(snapshot) {
@@ -715,6 +745,11 @@ fn alias(verdict: &Verdict, qtype: u16) -> Option<&Name> {
 /// Whether a verdict's answer is an alias, which the upstream completes.
 fn is_alias(verdict: &Verdict) -> bool {
     alias(verdict, 0).is_some()
+}
+
+/// What is in force for a name.
+fn covering<'a>(newest: &'a Force, older: &'a [Force], name: &Name) -> &'a Force {
+    std::iter::once(newest).chain(older).find(|force| force.covers(name)).unwrap_or(newest)
 }
 
 /// What a verdict is kept under: no group ever gets another's.

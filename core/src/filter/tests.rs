@@ -3,6 +3,7 @@
 
 mod models;
 mod rules;
+mod swap;
 
 use super::*;
 use crate::host::Scripted;

@@ -1,13 +1,23 @@
-//! Builds a snapshot. The same input gives the same bytes, in whatever order names were added.
+//! Builds a snapshot.
+//!
+//! ```text
+//! lists' entries ─► settle ─► what changed ─┬─ little: overlay over the maps of last time
+//!                                           └─ much, or no maps yet: maps built again
+//! ```
+//!
+//! A fresh builder gives the same bytes for the same input, in whatever order names were added. One that builds
+//! again keeps the maps of last time and writes changes into an overlay: the same answers in other bytes.
 
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 
+use super::base::Base;
 use super::container::{self, Kind, Stamp};
+use super::entries::{Collision, Entries};
 use super::hash::Hasher;
-use super::map::{self, MOST_PARTS, Member, NameMap, Row};
+use super::map::{MOST_PARTS, Member, Row, SetTable, group_of, last_two_labels};
 use super::patterns::{self, PatternError};
 use super::rules::{Part, StoredRule};
 use super::vetted::{self, MOST_VETTED};
@@ -61,9 +71,11 @@ pub struct Builder {
     made_ms: u64,
     expires_ms: u64,
     key_seed: [u8; 16],
-    lists: Vec<ListInfo>,
-    text: String,
-    entries: Vec<Stored>,
+    /// How many keys made names collide.
+    attempt: u32,
+    key: [u8; 16],
+    hasher: Hasher,
+    lists: Vec<List>,
     parts: Vec<Part>,
     part_numbers: HashMap<Part, u16>,
     /// Parts of rules that are a name and nothing else, by list.
@@ -72,34 +84,43 @@ pub struct Builder {
     /// The same, to tell what is said twice.
     known: HashSet<StoredRule>,
     patterns: patterns::Builder,
-    revoked: HashSet<Rule>,
+    /// Rules taken back, each with the list that says so, if one does.
+    revoked: HashSet<(Option<u16>, Rule)>,
+    /// The entries that those take back, as of the last build.
+    taken: HashSet<(u64, Member)>,
     vetted: Vec<Vetted>,
     policy: Policy,
     brands: Bytes,
     small_model: Option<Bytes>,
-    maps: Option<Maps>,
+    /// The section of rules, and how many rules each list has; `None` if those changed.
+    rule_section: Option<(Vec<Bytes>, Vec<u64>)>,
+    names: Option<Base>,
+    popular: Option<Base>,
 }
 
-/// An entry: where its name lies in the text, and its part and scope.
-#[derive(Debug, Clone, Copy)]
-struct Stored {
-    from: usize,
-    len: u16,
-    member: Member,
+/// A list with its entries.
+#[derive(Debug)]
+struct List {
+    info: ListInfo,
+    entries: Entries,
+    /// Distinct names with scope, those taken back too; `None` if that changed.
+    count: Option<u64>,
 }
 
 impl Builder {
     /// A snapshot with this serial. The hash key is drawn from `key_seed`: keep it secret, and keep it for an
     /// epoch (days), so that unchanged shards stay byte-equal between two builds and need not be sent again.
     pub fn new(serial: u64, key_seed: [u8; 16]) -> Self {
+        let key = hash_key(&key_seed, 0);
         Self {
             serial,
             made_ms: 0,
             expires_ms: 0,
             key_seed,
+            attempt: 0,
+            key,
+            hasher: Hasher::new(&key),
             lists: Vec::new(),
-            text: String::new(),
-            entries: Vec::new(),
             parts: Vec::new(),
             part_numbers: HashMap::new(),
             plain_parts: HashMap::new(),
@@ -107,16 +128,19 @@ impl Builder {
             known: HashSet::new(),
             patterns: patterns::Builder::default(),
             revoked: HashSet::new(),
+            taken: HashSet::new(),
             vetted: Vec::new(),
             policy: Policy::default(),
             brands: Bytes::new(),
             small_model: None,
-            maps: None,
+            rule_section: None,
+            names: None,
+            popular: None,
         }
     }
 
     /// Sets the serial of the next snapshot. A builder may build again and again: what did not change since the
-    /// last time, the maps above all, is not computed again.
+    /// last time is not computed again, and a few changed names cost a few milliseconds.
     pub fn serial(&mut self, serial: u64) -> &mut Self {
         self.serial = serial;
         self
@@ -141,9 +165,44 @@ impl Builder {
     /// Adds a list and returns its index; its entries are counted by [`Builder::build`].
     pub fn add_list(&mut self, info: ListInfo) -> u16 {
         let index = self.lists.len();
-        self.maps = None;
-        self.lists.push(info);
+        self.lists.push(List { info, entries: Entries::default(), count: None });
+        self.rule_section = None;
         u16::try_from(index).unwrap_or(u16::MAX)
+    }
+
+    /// Takes back all that was added to a list, and what it revoked; the list stays, under its index. What is
+    /// added to it afterwards is compared with what was there at the last [`Builder::build`], so a list that
+    /// changed little makes a small overlay, and other lists need not be added again.
+    pub fn clear_list(&mut self, list: u16) -> &mut Self {
+        let Some(cleared) = self.lists.get_mut(usize::from(list)) else { return self };
+        cleared.entries.clear();
+        cleared.count = None;
+        self.revoked.retain(|(by, _)| *by != Some(list));
+        if self.rules.iter().any(|rule| rule.list == list) {
+            let mut numbers = 0u32..;
+            let mut number = |rule: &StoredRule| if rule.list == list { None } else { numbers.next() };
+            let numbers: Vec<Option<u32>> = self.rules.iter().map(&mut number).collect();
+            self.patterns.renumber(|rule| numbers.get(rule as usize).copied().flatten());
+            self.rules.retain(|rule| rule.list != list);
+            self.known.retain(|rule| rule.list != list);
+        }
+        self.rule_section = None;
+        self
+    }
+
+    /// Replaces all that was added to a list by these rules: [`Builder::clear_list`], then
+    /// [`Builder::add_rule`] for each. Returns the rules that were refused, with the reason.
+    pub fn replace_list<R: std::borrow::Borrow<Rule>>(
+        &mut self,
+        list: u16,
+        rules: impl IntoIterator<Item = R>,
+    ) -> Vec<(R, PatternError)> {
+        self.clear_list(list);
+        let add = |rule: R| match self.add_rule(list, rule.borrow()) {
+            Ok(()) => None,
+            Err(error) => Some((rule, error)),
+        };
+        rules.into_iter().filter_map(add).collect()
     }
 
     /// Adds a rule to a list that [`Builder::list`] returned. The root is passed over.
@@ -158,7 +217,7 @@ impl Builder {
             Trigger::Name(name, scope) if !rule.conditions.narrows() => {
                 let part = self.part(list, &rule.effect, rule.conditions.important);
                 match part {
-                    Some(part) => self.push(part, name, *scope),
+                    Some(part) => self.push(list, part, name, *scope),
                     None => self.push_ruled(list, rule, name),
                 }
             }
@@ -173,10 +232,17 @@ impl Builder {
         Ok(())
     }
 
-    /// Takes back every rule that is equal to this one, in whatever list.
+    /// Takes back every rule that is equal to this one, in whatever list, for good.
     pub fn revoke(&mut self, rule: &Rule) -> &mut Self {
-        self.maps = None;
-        self.revoked.insert(rule.clone());
+        self.rule_section = None;
+        self.revoked.insert((None, rule.clone()));
+        self
+    }
+
+    /// The same, as long as a list says so: until [`Builder::clear_list`].
+    pub fn revoke_by(&mut self, list: u16, rule: &Rule) -> &mut Self {
+        self.rule_section = None;
+        self.revoked.insert((Some(list), rule.clone()));
         self
     }
 
@@ -185,7 +251,7 @@ impl Builder {
         if usize::from(list) < self.lists.len()
             && let Some(part) = self.part(list, &Effect::Listed, false)
         {
-            self.push(part, name, scope);
+            self.push(list, part, name, scope);
         }
         self
     }
@@ -219,18 +285,16 @@ impl Builder {
         Some(number)
     }
 
-    fn push(&mut self, part: u16, name: &Name, scope: Scope) {
-        let (from, text) = (self.text.len(), name.as_str());
-        if let Ok(len @ 1..) = u16::try_from(text.len()) {
-            self.maps = None;
-            self.text.push_str(text);
-            self.entries.push(Stored { from, len, member: Member::new(part, scope) });
+    fn push(&mut self, list: u16, part: u16, name: &Name, scope: Scope) {
+        if let Some(list) = self.lists.get_mut(usize::from(list)) {
+            list.count = None;
+            list.entries.push(&self.hasher, name.as_str(), Member::new(part, scope));
         }
     }
 
     fn push_ruled(&mut self, list: u16, rule: &Rule, name: &Name) {
         if let Some(part) = self.part_number(Part::Ruled, usize::MAX) {
-            self.push(part, name, Scope::Suffix);
+            self.push(list, part, name, Scope::Suffix);
             self.push_rule(list, rule);
         }
     }
@@ -238,7 +302,7 @@ impl Builder {
     fn push_rule(&mut self, list: u16, rule: &Rule) {
         let stored = StoredRule::new(list, rule);
         if self.known.insert(stored.clone()) {
-            self.maps = None;
+            self.rule_section = None;
             self.rules.push(stored);
         }
     }
@@ -274,6 +338,9 @@ impl Builder {
     }
 
     /// Builds the snapshot, signed by `key` if there is one.
+    ///
+    /// # Errors
+    /// If it holds more than a snapshot can; then nothing is kept of what was built before.
     pub fn build(&mut self, key: Option<&SigningKey>) -> Result<Vec<u8>, BuildError> {
         if self.lists.len() > MOST_LISTS {
             return Err(BuildError::TooManyLists(self.lists.len()));
@@ -284,203 +351,333 @@ impl Builder {
         if self.vetted.len() > MOST_VETTED {
             return Err(BuildError::TooManyVetted(self.vetted.len()));
         }
-        let vetted = self.vetted.iter().map(named).collect::<Result<Vec<_>, _>>()?;
-        let kept =
-            self.maps.take().filter(|maps| vetted.iter().all(|(name, _)| maps.is_true_to(name.as_str())));
-        let maps = match kept {
-            Some(maps) => maps,
-            None => {
-                let mut drawn = (0..MOST_KEYS).filter_map(|attempt| self.maps(&self.hash_key(attempt)));
-                let fits = |maps: &Maps| vetted.iter().all(|(name, _)| maps.is_true_to(name.as_str()));
-                drawn.find(fits).ok_or(BuildError::NoKey)?
-            }
-        };
-        let mut lists = self.lists.clone();
-        for (info, entries) in lists.iter_mut().zip(&maps.entries) {
-            info.entries = *entries;
+        if self.lists.iter().any(|list| list.entries.is_full()) {
+            return Err(BuildError::TooLarge);
         }
+        let vetted = self.vetted.iter().map(named).collect::<Result<Vec<_>, _>>()?;
+        while self.settle(&vetted) == Err(Collision) {
+            self.attempt += 1;
+            (self.names, self.popular) = (None, None);
+            if self.attempt >= MOST_KEYS {
+                return Err(BuildError::NoKey);
+            }
+            self.key = hash_key(&self.key_seed, self.attempt);
+            self.hasher = Hasher::new(&self.key);
+            self.lists.iter_mut().for_each(|list| list.entries.rehash(&self.hasher));
+        }
+        let sections = self.sections(&vetted)?;
+        let stamp = Stamp { serial: self.serial, made_ms: self.made_ms, expires_ms: self.expires_ms };
+        container::encode(&stamp, &sections, key).ok_or(BuildError::TooLarge)
+    }
+
+    fn sections(&mut self, vetted: &[(Name, Vetted)]) -> Result<Vec<(Kind, Vec<Bytes>)>, BuildError> {
+        let (rules, rule_counts) = match self.rule_section.take() {
+            Some(section) => section,
+            None => self.rules_of_lists()?,
+        };
+        let lists = (0..).zip(&self.lists).zip(&rule_counts);
+        let lists = lists
+            .map(|((number, list), rules)| {
+                let entries = list.count.unwrap_or_default() - self.taken_from(number) + rules;
+                ListInfo { entries, ..list.info.clone() }
+            })
+            .collect();
         let parts = self.parts.clone();
+        let (names, names_overlay) = self.names.as_mut().map(Base::encode).unwrap_or_default();
+        let (popular, popular_overlay) = self.popular.as_mut().map(Base::encode).unwrap_or_default();
         let mut sections = vec![
             (Kind::Lists, vec![Bytes::from(serde_json::to_vec(&Listed { lists, parts })?)]),
             (Kind::Policy, vec![serde_json::to_vec(&self.policy)?.into()]),
-            (Kind::Vetted, vec![vetted::build(&maps.hasher, &vetted).into()]),
+            (Kind::Vetted, vec![vetted::build(&self.hasher, vetted).into()]),
         ];
+        if !names_overlay.is_empty() || !popular_overlay.is_empty() {
+            sections.push((Kind::Overlay, vec![names_overlay, popular_overlay]));
+        }
         if !self.brands.is_empty() {
             sections.push((Kind::Brands, vec![self.brands.clone()]));
         }
-        sections.push((Kind::NameMap, maps.names.clone()));
-        sections.push((Kind::Popular, maps.popular.clone()));
-        if !maps.rules.is_empty() {
-            sections.push((Kind::Rules, maps.rules.clone()));
+        sections.push((Kind::NameMap, names));
+        sections.push((Kind::Popular, popular));
+        if !rules.is_empty() {
+            sections.push((Kind::Rules, rules.clone()));
         }
         if let Some(model) = &self.small_model {
             sections.push((Kind::SmallModel, vec![model.clone()]));
         }
-        let stamp = Stamp { serial: self.serial, made_ms: self.made_ms, expires_ms: self.expires_ms };
-        let file = container::encode(&stamp, &sections, key).ok_or(BuildError::TooLarge);
-        self.maps = Some(maps);
-        file
-    }
-
-    fn hash_key(&self, attempt: u32) -> [u8; 16] {
-        let mut hasher = blake3::Hasher::new_derive_key("dnsvet 2026 snapshot name map hash key");
-        hasher.update(&self.key_seed).update(&attempt.to_le_bytes());
-        let mut key = [0; 16];
-        hasher.finalize_xof().fill(&mut key);
-        key
-    }
-
-    fn text_of(&self, entry: &Stored) -> &str {
-        self.text.get(entry.from..entry.from + usize::from(entry.len)).unwrap_or_default()
+        self.rule_section = Some((rules, rule_counts));
+        Ok(sections)
     }
 
     fn part_of(&self, member: Member) -> Option<&Part> {
         self.parts.get(usize::from(member.part()))
     }
 
-    fn role_of(&self, member: Member) -> Option<Role> {
-        let list = self.part_of(member)?.list()?;
-        self.lists.get(usize::from(list)).map(|info| info.role)
-    }
-
-    /// Whether a `$badfilter` takes an entry back.
-    fn is_revoked(&self, entry: &Stored) -> bool {
-        if self.revoked.is_empty() {
-            return false;
-        }
-        let Some(Part::Does { effect, important, .. }) = self.part_of(entry.member) else { return false };
-        let Ok(name) = Name::parse(self.text_of(entry)) else { return false };
-        self.revoked.contains(&Rule {
-            trigger: Trigger::Name(name, entry.member.scope()),
-            effect: effect.clone(),
-            conditions: Conditions { important: *important, ..Conditions::default() },
-        })
-    }
-
-    /// The rules that hold, in their section's pieces.
-    fn rule_pieces(&self, counts: &mut [u64]) -> Option<Vec<Bytes>> {
-        let holds: Vec<bool> = self.rules.iter().map(|rule| !self.revoked.contains(&rule.rule())).collect();
-        let mut numbers = Vec::with_capacity(holds.len());
+    /// The rules that hold, in their section's pieces, and how many each list has.
+    fn rules_of_lists(&self) -> Result<(Vec<Bytes>, Vec<u64>), BuildError> {
+        let mut counts = vec![0u64; self.lists.len()];
+        let revoked: HashSet<&Rule> = self.revoked.iter().map(|(_, rule)| rule).collect();
+        let mut numbers: Vec<Option<u32>> = Vec::with_capacity(self.rules.len());
         let mut kept = Vec::new();
-        for (rule, holds) in self.rules.iter().zip(&holds) {
-            numbers.push(kept.len() as u32);
-            if *holds {
-                *counts.get_mut(usize::from(rule.list))? += 1;
+        for rule in &self.rules {
+            let holds = revoked.is_empty() || !revoked.contains(&rule.rule());
+            numbers.push(holds.then_some(kept.len() as u32));
+            if let Some(count) = counts.get_mut(usize::from(rule.list)).filter(|_| holds) {
+                *count += 1;
                 kept.push(rule);
             }
         }
         if kept.is_empty() {
-            return Some(Vec::new());
+            return Ok((Vec::new(), counts));
         }
-        let number = |rule: u32| {
-            let holds = holds.get(rule as usize).copied().unwrap_or_default();
-            holds.then(|| numbers.get(rule as usize).copied()).flatten()
-        };
-        let mut pieces = vec![Bytes::from(serde_json::to_vec(&kept).ok()?)];
-        pieces.extend(self.patterns.build(number));
-        Some(pieces)
+        let mut pieces = vec![Bytes::from(serde_json::to_vec(&kept)?)];
+        pieces.extend(self.patterns.build(|rule| numbers.get(rule as usize).copied().flatten()));
+        Ok((pieces, counts))
     }
 
-    /// Both maps under one key; `None` if the key makes two names collide, or a protected name match falsely.
-    fn maps(&self, key: &[u8; 16]) -> Option<Maps> {
-        let hasher = Hasher::new(key);
-        let is_popular = |entry: &&Stored| self.role_of(entry.member) == Some(Role::Popular);
-        let mut entries = vec![0; self.lists.len()];
-        let rules = self.rule_pieces(&mut entries)?;
-        let held = || self.entries.iter().filter(|entry| !self.is_revoked(entry));
-        let rows = self.rows(&hasher, held().filter(|entry| !is_popular(entry)), &mut entries)?;
-        let popular = self.rows(&hasher, held().filter(is_popular), &mut entries)?;
-        let names = map::build(key, rows.single_label, &rows.rows, &rows.sets)?;
-        let popular = map::build(key, popular.single_label, &popular.rows, &popular.sets)?;
-        let opened = NameMap::open(&names).ok()?;
-        let hashes = rows.rows.iter().map(|row| row.hash).collect();
-        let maps = Maps { hasher, names, popular, rules, opened, hashes, entries };
-        let allows = |member| matches!(self.part_of(member), Some(Part::Does { effect: Effect::Allow, .. }));
-        let protected = |entry: &&Stored| {
-            matches!(self.role_of(entry.member), Some(Role::Allow | Role::Popular)) || allows(entry.member)
-        };
-        let mut texts = self.entries.iter().filter(protected).map(|entry| self.text_of(entry));
-        texts.all(|text| maps.is_true_to(text)).then_some(maps)
-    }
-
-    /// Sorted rows and list sets of some entries; `None` if two names share a hash. Counts distinct entries by list.
-    fn rows<'a>(
-        &self,
-        hasher: &Hasher,
-        entries: impl Iterator<Item = &'a Stored>,
-        counts: &mut [u64],
-    ) -> Option<Rows> {
-        let mut hashed: Vec<(u64, Stored)> =
-            entries.map(|entry| (hasher.whole(self.text_of(entry)), *entry)).collect();
-        hashed.sort_unstable_by_key(|(hash, entry)| (*hash, entry.member));
-        let mut rows: Vec<Row> = Vec::with_capacity(hashed.len());
-        let mut sets: Vec<(Vec<Member>, u64)> = Vec::new();
-        let mut numbers: HashMap<Vec<Member>, u32> = HashMap::new();
-        let mut set: Vec<Member> = Vec::new();
-        let mut single_label = false;
-        for same in hashed.chunk_by(|a, b| a.0 == b.0) {
-            let (hash, first) = same.first()?;
-            let name = self.text_of(first);
-            if same.iter().any(|(_, entry)| self.text_of(entry) != name) {
-                return None;
-            }
-            single_label |= !name.contains('.');
-            set.clear();
-            set.extend(same.iter().map(|(_, entry)| entry.member));
-            widen(&mut set);
-            for list in set.iter().filter_map(|member| self.part_of(*member)?.list()) {
-                *counts.get_mut(usize::from(list))? += 1;
-            }
-            let number = match numbers.get(&set) {
-                Some(&number) => number,
-                None => {
-                    let number = sets.len() as u32;
-                    numbers.insert(set.clone(), number);
-                    sets.push((set.clone(), 0));
-                    number
-                }
+    /// Sorts what came since the last build and brings both maps up to date.
+    fn settle(&mut self, vetted: &[(Name, Vetted)]) -> Result<(), Collision> {
+        let (mut names, mut popular) = (Vec::new(), Vec::new());
+        let mut is_new = vec![false; self.lists.len()];
+        for (list, is_new) in self.lists.iter_mut().zip(&mut is_new) {
+            let is_popular = list.info.role == Role::Popular;
+            let (base, changes) = match is_popular {
+                true => (&self.popular, &mut popular),
+                false => (&self.names, &mut names),
             };
-            sets.get_mut(number as usize)?.1 += 1;
-            rows.push(Row { hash: *hash, set: number });
+            *is_new = !list.entries.is_settled();
+            let settled = list.entries.settle(base.is_some().then_some(changes));
+            if settled.is_err() {
+                (self.names, self.popular) = (None, None);
+                return settled;
+            }
+            if list.count.is_none() {
+                let listed =
+                    |part: u16| self.parts.get(usize::from(part)).is_some_and(|p| p.list().is_some());
+                let rows = list.entries.rows();
+                let same = rows.chunk_by(|a, b| (a.hash, a.member.part()) == (b.hash, b.member.part()));
+                let parts = same.filter_map(|rows| Some(rows.first()?.member.part()));
+                list.count = Some(parts.filter(|part| listed(*part)).count() as u64);
+            }
         }
-        let sets = renumbered(sets, &mut rows);
-        Some(Rows { rows, sets, single_label })
+        let taken = self.taken();
+        let untaken = taken.symmetric_difference(&self.taken).map(|(hash, _)| *hash);
+        for hash in untaken {
+            names.push(hash);
+            popular.push(hash);
+        }
+        self.taken = taken;
+        for changes in [&mut names, &mut popular] {
+            changes.sort_unstable();
+            changes.dedup();
+        }
+        let built = self.bring_up(false, &names)?;
+        self.bring_up(true, &popular)?;
+        let changes = if built { &[] } else { names.as_slice() };
+        self.protect(vetted, changes, built, &is_new)
     }
-}
 
-/// Both maps, built, with what is needed to tell a true match from a false one.
-#[derive(Debug)]
-struct Maps {
-    hasher: Hasher,
-    names: Vec<Bytes>,
-    popular: Vec<Bytes>,
-    rules: Vec<Bytes>,
-    opened: NameMap,
-    /// Every hash that the name map holds, sorted.
-    hashes: Vec<u64>,
-    /// Distinct entries of each list.
-    entries: Vec<u64>,
-}
-
-impl Maps {
-    /// Whether no suffix of a name matches falsely.
-    fn is_true_to(&self, text: &str) -> bool {
-        let mut is_true = true;
-        self.hasher.suffixes(text, false, |hash, _| {
-            is_true &= self.opened.get(hash).is_none() || self.hashes.binary_search(&hash).is_ok();
+    /// Brings one map up to date. Whether it was built, not changed.
+    fn bring_up(&mut self, popular: bool, changes: &[u64]) -> Result<bool, Collision> {
+        let kept = if popular { self.popular.take() } else { self.names.take() };
+        let kept = kept.filter(|base| base.has_room(changes.len())).and_then(|mut base| {
+            for &hash in changes {
+                let (members, text) = self.members(popular, hash)?;
+                base.change(hash, members, !text.is_some_and(|text| text.contains('.')));
+            }
+            base.is_near().then_some(base)
         });
-        is_true
+        let built = kept.is_none();
+        let base = match kept {
+            Some(base) => base,
+            None => self.rebuilt(popular)?,
+        };
+        *(if popular { &mut self.popular } else { &mut self.names }) = Some(base);
+        Ok(built)
+    }
+
+    /// What lists say of a hash: its members, sorted, and its text. `None` if two names share it.
+    fn members(&self, popular: bool, hash: u64) -> Option<(Vec<Member>, Option<&str>)> {
+        let mut members = Vec::new();
+        let mut text = None;
+        for list in self.lists.iter().filter(|list| (list.info.role == Role::Popular) == popular) {
+            for row in list.entries.of(hash) {
+                let own = list.entries.text(row);
+                if *text.get_or_insert(own) != own {
+                    return None;
+                }
+                if !self.is_taken(hash, row.member) {
+                    members.push(row.member);
+                }
+            }
+        }
+        widen(&mut members);
+        Some((members, text))
+    }
+
+    /// A map of all that lists hold now.
+    fn rebuilt(&self, popular: bool) -> Result<Base, Collision> {
+        let lists: Vec<&List> =
+            self.lists.iter().filter(|list| (list.info.role == Role::Popular) == popular).collect();
+        let total = lists.iter().map(|list| list.entries.rows().len()).sum();
+        // Hash, list, row.
+        let mut hashed: Vec<(u64, u16, u32)> = Vec::with_capacity(total);
+        for (number, list) in (0..).zip(&lists) {
+            hashed.extend(list.entries.rows().iter().zip(0..).map(|(row, at)| (row.hash, number, at)));
+        }
+        if lists.len() > 1 {
+            // Runs that are sorted already: this merges them.
+            hashed.sort_by_key(|(hash, ..)| *hash);
+        }
+        let entry = |(_, list, at): &(u64, u16, u32)| {
+            let entries = &lists.get(usize::from(*list))?.entries;
+            Some((entries, entries.rows().get(*at as usize)?))
+        };
+        let text_of = |one| entry(one).map_or("", |(entries, row)| entries.text(row));
+        let mut rows: Vec<Row> = Vec::with_capacity(total);
+        let mut table = SetTable::default();
+        let mut set: Vec<Member> = Vec::new();
+        for same in hashed.chunk_by(|a, b| a.0 == b.0) {
+            let Some((first, others)) = same.split_first() else { continue };
+            let text = text_of(first);
+            if others.iter().any(|other| text_of(other) != text) {
+                return Err(Collision);
+            }
+            set.clear();
+            let members = same.iter().filter_map(|one| Some(entry(one)?.1.member));
+            set.extend(members.filter(|member| !self.is_taken(first.0, *member)));
+            widen(&mut set);
+            if !set.is_empty() {
+                let group = last_two_labels(text).map(group_of);
+                rows.push(Row { hash: first.0, set: table.number(&set), group });
+            }
+        }
+        drop(hashed);
+        Base::build(&self.key, rows, table).ok_or(Collision)
+    }
+
+    /// The entries that `$badfilter` rules take back.
+    fn taken(&self) -> HashSet<(u64, Member)> {
+        let mut taken = HashSet::new();
+        for (_, rule) in &self.revoked {
+            let Trigger::Name(name, scope) = &rule.trigger else { continue };
+            let important = rule.conditions.important;
+            if rule.conditions != (Conditions { important, ..Conditions::default() }) {
+                continue;
+            }
+            let hash = self.hasher.whole(name.as_str());
+            for (number, part) in (0u16..).zip(&self.parts) {
+                if matches!(part, Part::Does { effect, important: own, .. } if *effect == rule.effect && *own == important)
+                {
+                    taken.insert((hash, Member::new(number, *scope)));
+                }
+            }
+        }
+        taken
+    }
+
+    fn is_taken(&self, hash: u64, member: Member) -> bool {
+        !self.taken.is_empty() && self.taken.contains(&(hash, member))
+    }
+
+    /// How many entries of a list are taken back.
+    fn taken_from(&self, list: u16) -> u64 {
+        if self.taken.is_empty() {
+            return 0;
+        }
+        let Some(entries) = self.lists.get(usize::from(list)).map(|list| &list.entries) else { return 0 };
+        let hashes: HashSet<u64> = self.taken.iter().map(|(hash, _)| *hash).collect();
+        let parts = |hash: u64, all: bool| {
+            let held = entries.of(hash).iter().map(|row| row.member);
+            let held = held.filter(|member| all || !self.is_taken(hash, *member));
+            let listed =
+                held.filter(|member| self.part_of(*member).is_some_and(|part| part.list().is_some()));
+            listed.map(Member::part).collect::<HashSet<u16>>().len() as u64
+        };
+        hashes.into_iter().map(|hash| parts(hash, true) - parts(hash, false)).sum()
+    }
+
+    /// Sees to it that no suffix of an allowed, popular or vetted name matches falsely. `changes` are the hashes
+    /// of names that changed, sorted; `built` says that the name map is new.
+    fn protect(
+        &mut self,
+        vetted: &[(Name, Vetted)],
+        changes: &[u64],
+        built: bool,
+        is_new: &[bool],
+    ) -> Result<(), Collision> {
+        let Some(mut base) = self.names.take() else { return Ok(()) };
+        let mut check = |text: &str, against_base: bool| -> Result<(), Collision> {
+            let mut result = Ok(());
+            self.hasher.suffixes(text, false, |hash, start| {
+                let suffix = text.get(start..).unwrap_or_default();
+                let changed = changes.binary_search(&hash).is_ok();
+                let said = against_base && (base.says(suffix, hash) || base.has_changed(hash));
+                if !changed && !said {
+                    return;
+                }
+                match self.members(false, hash) {
+                    Some((_, Some(other))) if other == suffix => {}
+                    Some((_, None)) if said && !base.holds(hash) => base.silence(hash),
+                    Some((_, None)) => {}
+                    _ => result = Err(Collision),
+                }
+            });
+            result
+        };
+        let allows = |part: &Part| matches!(part, Part::Does { effect: Effect::Allow, .. });
+        let allowing: HashSet<u16> =
+            self.parts.iter().filter(|part| allows(part)).filter_map(Part::list).collect();
+        for ((number, list), is_new) in (0..).zip(&self.lists).zip(is_new) {
+            let whole = matches!(list.info.role, Role::Allow | Role::Popular);
+            let to_check = built || *is_new || !changes.is_empty();
+            if !to_check || !whole && !allowing.contains(&number) {
+                continue;
+            }
+            let protected = |member| whole || self.part_of(member).is_some_and(allows);
+            for row in list.entries.rows().iter().filter(|row| protected(row.member)) {
+                check(list.entries.text(row), built || *is_new)?;
+            }
+        }
+        for (name, _) in vetted {
+            check(name.as_str(), true)?;
+        }
+        self.names = Some(base);
+        Ok(())
     }
 }
 
-struct Rows {
-    rows: Vec<Row>,
-    sets: Vec<Vec<Member>>,
-    single_label: bool,
+/// What tests can't wait for to happen.
+#[cfg(test)]
+impl Builder {
+    /// Makes the name map go on to hold a name that it forgets, as a false match would.
+    pub(super) fn forget(&mut self, name: &str) {
+        let hash = self.hasher.whole(name);
+        self.names.as_mut().unwrap().forget(hash);
+    }
+
+    /// Gives the name that was added last to a list the hash of another; the first key.
+    pub(super) fn make_last_collide(&mut self, list: usize, other: &str) -> [u8; 16] {
+        let hash = self.hasher.whole(other);
+        self.lists.get_mut(list).unwrap().entries.make_last_collide(hash);
+        self.key
+    }
+
+    pub(super) fn key(&self) -> [u8; 16] {
+        self.key
+    }
 }
 
-/// One member for each part of a sorted set: suffix scope covers the other two, and those together are it.
+fn hash_key(seed: &[u8; 16], attempt: u32) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_derive_key("dnsvet 2026 snapshot name map hash key");
+    hasher.update(seed).update(&attempt.to_le_bytes());
+    let mut key = [0; 16];
+    hasher.finalize_xof().fill(&mut key);
+    key
+}
+
+/// Sorts a set and leaves one member for each part: suffix scope covers the other two, and those together are it.
 fn widen(set: &mut Vec<Member>) {
+    set.sort_unstable();
     set.dedup();
     set.dedup_by(|later, kept| {
         if later.part() != kept.part() {
@@ -489,28 +686,6 @@ fn widen(set: &mut Vec<Member>) {
         *kept = Member::new(kept.part(), Scope::Suffix);
         true
     });
-}
-
-/// Numbers sets so that the 255 most used ones come first, and within both parts by content: a set keeps its
-/// number, and shards their bytes, when counts change a little.
-fn renumbered(sets: Vec<(Vec<Member>, u64)>, rows: &mut [Row]) -> Vec<Vec<Member>> {
-    let mut order: Vec<(usize, Vec<Member>, u64)> =
-        sets.into_iter().enumerate().map(|(old, (set, uses))| (old, set, uses)).collect();
-    order.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.1.cmp(&b.1)));
-    let direct = order.len().min(255);
-    let (frequent, rare) = order.split_at_mut(direct);
-    frequent.sort_by(|a, b| a.1.cmp(&b.1));
-    rare.sort_by(|a, b| a.1.cmp(&b.1));
-    let mut numbers = vec![0u32; order.len()];
-    for (new, (old, _, _)) in order.iter().enumerate() {
-        if let Some(number) = numbers.get_mut(*old) {
-            *number = new as u32;
-        }
-    }
-    for row in rows {
-        row.set = numbers.get(row.set as usize).copied().unwrap_or_default();
-    }
-    order.into_iter().map(|(_, set, _)| set).collect()
 }
 
 fn named(vetted: &Vetted) -> Result<(Name, Vetted), BuildError> {

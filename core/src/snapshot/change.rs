@@ -55,7 +55,7 @@ impl Snapshot {
         let beside = change.beside.map(|beside| (first, beside));
         lists.extend(beside.iter().flat_map(|(_, beside)| beside.lists().iter().cloned()));
         let changed = Changed { lists, beside, small_model: change.small_model };
-        Self { inner: self.inner.clone(), changed: Some(Arc::new(changed)) }
+        Self { changed: Some(Arc::new(changed)), ..self.clone() }
     }
 
     /// Adds what the snapshot beside this one says, if there is one.

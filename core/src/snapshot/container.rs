@@ -12,6 +12,8 @@
 //! before it, so there is nothing to contradict. The signature (Ed25519) covers the manifest, the manifest's
 //! chunk table covers everything else.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
 
@@ -45,10 +47,11 @@ pub(super) enum Kind {
     Popular,
     SmallModel,
     Rules,
+    Overlay,
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 8] = [
+    pub(super) const ALL: [Kind; 9] = [
         Kind::Lists,
         Kind::Policy,
         Kind::Vetted,
@@ -57,6 +60,7 @@ impl Kind {
         Kind::Popular,
         Kind::SmallModel,
         Kind::Rules,
+        Kind::Overlay,
     ];
 
     fn code(self) -> u16 {
@@ -69,6 +73,7 @@ impl Kind {
             Kind::Popular => 6,
             Kind::SmallModel => 7,
             Kind::Rules => 8,
+            Kind::Overlay => 9,
         }
     }
 
@@ -87,6 +92,7 @@ impl Kind {
             Kind::Popular => "popular",
             Kind::SmallModel => "small model",
             Kind::Rules => "rules",
+            Kind::Overlay => "overlay",
         }
     }
 }
@@ -252,8 +258,20 @@ impl Manifest {
 
     /// The pieces of a section.
     pub(super) fn section(&self, kind: Kind, pieces: &[Bytes]) -> Vec<Bytes> {
-        let both = self.pieces.iter().zip(pieces);
-        both.filter(|(piece, _)| piece.section == kind.code()).map(|(_, bytes)| bytes.clone()).collect()
+        self.sized(kind, pieces).map(|(_, bytes)| bytes).collect()
+    }
+
+    /// The pieces of a section, each with the length that it has or, if it is not here, would have.
+    pub(super) fn sized(&self, kind: Kind, pieces: &[Bytes]) -> impl Iterator<Item = (usize, Bytes)> {
+        let both = self.pieces.iter().zip(pieces).filter(move |(piece, _)| piece.section == kind.code());
+        both.map(|(piece, bytes)| (piece.len, bytes.clone()))
+    }
+
+    /// Numbers of the pieces of a section.
+    pub(super) fn numbers(&self, kind: Kind) -> Range<usize> {
+        let is_of = |piece: &Piece| piece.section == kind.code();
+        let first = self.pieces.iter().position(is_of).unwrap_or(self.pieces.len());
+        first..first + self.pieces.iter().skip(first).take_while(|piece| is_of(piece)).count()
     }
 }
 

@@ -38,12 +38,17 @@ impl Shape {
     }
 
     /// Whether the fields fit together.
-    pub(super) fn is_sound(&self) -> bool {
+    fn is_sound(&self) -> bool {
         let segment = u64::from(self.mask) + 1;
         segment.is_power_of_two()
             && self.starts > 0
             && u64::from(self.starts) % segment == 0
             && self.slots() < 1 << 28
+    }
+
+    /// Whether planes of `len` bytes are what the shape says.
+    pub(super) fn fits(&self, len: usize) -> bool {
+        self.is_sound() && self.slots() * 5 == len as u64
     }
 
     #[inline(always)]
@@ -65,13 +70,19 @@ impl Shape {
     fn sized(keys: usize, failures: u32, seed: u64) -> Self {
         let n = keys.max(2) as f64;
         let segment_log2 = (n.ln() / 2.91f64.ln() - 0.5).floor().clamp(0.0, 18.0) as u32;
-        // The textbook's slack, less what a few more seeds buy once there are enough keys.
+        // The textbook's slack, less what a few more seeds buy once there are enough keys: of seeds, one in two
+        // works at 30,000 keys and more, one in ten at 10,000.
         let textbook = (0.77 + 0.305 * 600_000f64.ln() / n.ln()).max(1.075);
-        let tuned = if keys >= 30_000 { textbook - 0.0275 } else { textbook };
+        let (tuned, round_up) = match keys {
+            30_000.. => (textbook - 0.0275, true),
+            8_000.. => (1.155, false),
+            _ => (textbook, true),
+        };
         let factor = tuned + 0.005 * f64::from(failures / SEEDS_A_SIZE);
         let segment = 1u32 << segment_log2;
         let slots = (n * factor).ceil() as u32;
-        let segments = slots.div_ceil(segment).saturating_sub(3).max(1);
+        let segments = if round_up { slots.div_ceil(segment) } else { slots / segment };
+        let segments = segments.saturating_sub(3).max(1);
         Self { seed, starts: segments * segment, mask: segment - 1 }
     }
 }
@@ -93,10 +104,10 @@ pub(super) struct Shard {
 impl Shard {
     /// Opens the two planes. `None` if their size is not what the shape says.
     pub(super) fn open(shape: Shape, planes: &Bytes) -> Option<Self> {
-        let slots = usize::try_from(shape.slots()).ok()?;
-        if !shape.is_sound() || planes.len() != slots.checked_mul(5)? {
+        if !shape.fits(planes.len()) {
             return None;
         }
+        let slots = usize::try_from(shape.slots()).ok()?;
         Some(Self { shape, large: planes.slice(..slots * 4), small: planes.slice(slots * 4..) })
     }
 
@@ -213,7 +224,7 @@ mod tests {
 
     #[test]
     fn every_key_of_any_number_gives_its_value() {
-        for n in [1, 2, 3, 4, 5, 7, 10, 31, 100, 1_000, 10_000, 30_000, 62_500] {
+        for n in [1, 2, 3, 4, 5, 7, 10, 31, 100, 1_000, 10_000, 30_000, 62_500, 250_000] {
             let keys = keys(n);
             let (shape, planes) = build(&keys, n as u64).unwrap();
             let shard = Shard::open(shape, &planes.into()).unwrap();

@@ -12,23 +12,29 @@
 //! Its surprise: names are not in it. The map holds keyed hashes, so it can say whether a suffix is listed
 //! (wrong one time in 2^32) but not enumerate itself.
 
+mod base;
 mod builder;
 mod change;
 mod container;
+mod delta;
+mod entries;
 mod error;
 mod feed;
 mod fuse;
 mod hash;
 mod map;
+mod overlay;
 mod patterns;
 mod range;
 mod rules;
+mod swap;
 mod vetted;
 mod wire;
 
 use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -39,6 +45,7 @@ use serde::{Deserialize, Serialize};
 pub use self::builder::{BuildError, Builder};
 pub use self::change::Change;
 pub use self::container::{CHUNK_BYTES, FORMAT};
+pub use self::delta::{Deltas, MOST_DELTA_BYTES, NoDelta};
 pub use self::error::SnapshotError;
 pub use self::feed::{Feed, FeedConfig, FeedStep};
 pub use self::patterns::PatternError;
@@ -47,7 +54,7 @@ pub use self::vetted::{Decision, MOST_VETTED, Vetted};
 
 use self::change::Changed;
 use self::container::{Kind, Manifest, head_bytes};
-use self::map::{Member, NameMap};
+use self::map::{ALL_GROUPS, Member, NameMap, group_of, last_two_labels};
 use self::rules::{Part, Rules, StoredRule};
 use crate::lists::{Conditions, Effect, Scope, Trigger};
 use crate::name::Name;
@@ -195,22 +202,49 @@ static IMPORTANT: LazyLock<Conditions> =
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     inner: Arc<Inner>,
+    maps: Arc<Maps>,
     changed: Option<Arc<Changed>>,
 }
 
 #[derive(Debug)]
 struct Inner {
     manifest: Manifest,
-    pieces: Vec<Bytes>,
     lists: Vec<ListInfo>,
     parts: Vec<Part>,
     rules: Rules,
     policy: Policy,
     vetted: vetted::Table,
-    map: NameMap,
-    popular: Option<NameMap>,
     brands: Bytes,
     small_model: Option<Bytes>,
+}
+
+/// What may come and go in pieces, see [`swap`].
+#[derive(Debug)]
+struct Maps {
+    /// All of the snapshot; a piece of a map that is not here is empty.
+    pieces: Vec<Bytes>,
+    names: NameMap,
+    popular: Option<NameMap>,
+    /// The groups of names that are answered for.
+    groups: Range<u64>,
+}
+
+impl Maps {
+    /// Opens the maps; says in which section something is wrong otherwise.
+    fn open(manifest: &Manifest, pieces: Vec<Bytes>, groups: Range<u64>) -> Result<Self, SnapshotError> {
+        let overlays = manifest.section(Kind::Overlay, &pieces);
+        let overlay = |number: usize| overlays.get(number).filter(|piece| !piece.is_empty());
+        let open = |kind: Kind, number: usize| {
+            let sized: Vec<(usize, Bytes)> = manifest.sized(kind, &pieces).collect();
+            let section = kind.as_str();
+            let wrong = |why: &str| SnapshotError::Section { section, why: why.to_owned() };
+            NameMap::open(&sized, overlay(number)).map_err(wrong)
+        };
+        let names = open(Kind::NameMap, 0)?;
+        let has_popular = manifest.sized(Kind::Popular, &pieces).next().is_some();
+        let popular = has_popular.then(|| open(Kind::Popular, 1)).transpose()?;
+        Ok(Self { names, popular, pieces, groups })
+    }
 }
 
 impl Inner {
@@ -226,16 +260,19 @@ impl Snapshot {
         let manifest = Manifest::decode(&bytes, keys)?;
         let head = head_bytes(&bytes).and_then(Result::ok).unwrap_or_default();
         let pieces = manifest.cut(&bytes, head)?;
-        Self::from_pieces(manifest, pieces)
+        Self::from_pieces(manifest, pieces, 0..ALL_GROUPS)
     }
 
-    /// Opens buffers whose chunks were checked.
-    fn from_pieces(manifest: Manifest, pieces: Vec<Bytes>) -> Result<Self, SnapshotError> {
+    /// Opens buffers whose chunks were checked, to answer for some groups of names.
+    fn from_pieces(
+        manifest: Manifest,
+        pieces: Vec<Bytes>,
+        groups: Range<u64>,
+    ) -> Result<Self, SnapshotError> {
         let section = |kind: Kind| manifest.section(kind, &pieces);
         let one = |kind: Kind| section(kind).into_iter().next();
         let need = |kind: Kind| one(kind).ok_or(SnapshotError::MissingSection(kind.as_str()));
         let wrong = |kind: Kind, why: String| SnapshotError::Section { section: kind.as_str(), why };
-        let map_of = |kind: Kind| NameMap::open(&section(kind)).map_err(|why| wrong(kind, why.to_owned()));
 
         let Listed { lists, parts } = serde_json::from_slice(&need(Kind::Lists)?)
             .map_err(|error| wrong(Kind::Lists, error.to_string()))?;
@@ -249,28 +286,25 @@ impl Snapshot {
         let vetted = vetted::Table::open(&need(Kind::Vetted)?)
             .ok_or_else(|| wrong(Kind::Vetted, "its table is damaged".to_owned()))?;
         need(Kind::NameMap)?;
-        let map = map_of(Kind::NameMap)?;
-        let popular = one(Kind::Popular).map(|_| map_of(Kind::Popular)).transpose()?;
         let (brands, small_model) = (one(Kind::Brands).unwrap_or_default(), one(Kind::SmallModel));
-        let inner = Inner {
-            manifest,
-            pieces,
-            lists,
-            parts,
-            rules,
-            policy,
-            vetted,
-            map,
-            popular,
-            brands,
-            small_model,
-        };
-        Ok(Self { inner: Arc::new(inner), changed: None })
+        let maps = Maps::open(&manifest, pieces, groups)?;
+        let inner = Inner { manifest, lists, parts, rules, policy, vetted, brands, small_model };
+        Ok(Self { inner: Arc::new(inner), maps: Arc::new(maps), changed: None })
     }
 
-    /// What a feed can reuse.
+    /// What a feed can reuse: the pieces that are here.
     fn held_pieces(&self) -> impl Iterator<Item = (&container::Piece, &Bytes)> {
-        self.inner.manifest.pieces.iter().zip(&self.inner.pieces)
+        let all = self.inner.manifest.pieces.iter().zip(&self.maps.pieces);
+        all.filter(|(piece, bytes)| piece.len == bytes.len())
+    }
+
+    /// Whether this snapshot answers for a name. One that was fetched whole or opened does for all; of two of
+    /// which one takes over from the other ([`FeedStep::Swapped`]), each does for its part and says nothing of
+    /// other names.
+    pub fn covers(&self, name: &Name) -> bool {
+        let groups = &self.maps.groups;
+        *groups == (0..ALL_GROUPS)
+            || last_two_labels(name.as_str()).is_none_or(|labels| groups.contains(&group_of(labels).into()))
     }
 
     /// 16 hex digits of the manifest's BLAKE3: what verdicts name.
@@ -306,9 +340,7 @@ impl Snapshot {
 
     /// Bytes of each section's pieces, by name, in the order of the file.
     pub fn section_bytes(&self) -> Vec<(&'static str, u64)> {
-        let size = |kind| {
-            self.inner.manifest.section(kind, &self.inner.pieces).iter().map(|piece| piece.len() as u64).sum()
-        };
+        let size = |kind| self.inner.manifest.sized(kind, &self.maps.pieces).map(|(len, _)| len as u64).sum();
         Kind::ALL.into_iter().map(|kind| (kind.as_str(), size(kind))).collect()
     }
 
@@ -322,7 +354,7 @@ impl Snapshot {
 
     /// Distinct names in the name map, popular lists left out.
     pub fn name_count(&self) -> u64 {
-        self.inner.map.names()
+        self.maps.names.names()
     }
 
     /// The lists; [`Match::list`] is an index.
@@ -336,7 +368,10 @@ impl Snapshot {
         let text = name.as_str();
         let inner = &*self.inner;
         let mut matches = Vec::new();
-        inner.map.visit(text, |start, members| {
+        if !self.covers(name) {
+            return matches;
+        }
+        self.maps.names.visit(text, |start, members| {
             let itself = start == 0;
             let suffix = text.get(start..).unwrap_or_default();
             for member in members {
@@ -393,7 +428,7 @@ impl Snapshot {
     /// Whether a rule of a list is set off by a name, without collecting them.
     pub fn is_listed(&self, name: &Name) -> bool {
         let mut listed = false;
-        self.inner.map.visit(name.as_str(), |start, mut members| {
+        self.maps.names.visit(name.as_str(), |start, mut members| {
             listed |= members.any(|member| member.scope().covers(start == 0));
         });
         listed || self.beside().is_some_and(|(_, beside)| beside.is_listed(name))
@@ -406,7 +441,10 @@ impl Snapshot {
 
     /// What a person decided about a name: the longest match, exact scope before suffix scope.
     pub fn vetted(&self, name: &Name) -> Option<Vetted> {
-        self.inner.vetted.find(self.inner.map.hasher(), name.as_str())
+        if !self.covers(name) {
+            return None;
+        }
+        self.inner.vetted.find(self.maps.names.hasher(), name.as_str())
     }
 
     /// All that people decided.
@@ -417,10 +455,10 @@ impl Snapshot {
     /// How many popular lists hold the name or its registrable domain; those that are off don't count.
     pub fn popularity(&self, name: &Name) -> u8 {
         let beside = self.beside().map_or(0, |(_, beside)| beside.popularity(name));
-        let Some(popular) = &self.inner.popular else { return beside };
+        let Some(popular) = &self.maps.popular else { return beside };
         let mut seen: Vec<u16> = Vec::new();
         for text in name.registrable_domain().into_iter().chain([name.as_str()]) {
-            let members = popular.get(popular.hasher().whole(text));
+            let members = popular.get(text);
             let parts = members.into_iter().flatten().filter_map(|member| self.inner.part(member));
             seen.extend(parts.filter_map(Part::list));
         }

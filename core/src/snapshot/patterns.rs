@@ -39,8 +39,8 @@ pub enum PatternError {
 /// Patterns of rules while a snapshot is put together.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
-    /// Rule's number and pattern.
-    patterns: Vec<(u32, String)>,
+    /// Rule's number, pattern, and the bytes that it takes alone.
+    patterns: Vec<(u32, String, usize)>,
     bytes: usize,
 }
 
@@ -52,14 +52,27 @@ impl Builder {
             return Err(PatternError::Full);
         }
         self.bytes += alone;
-        self.patterns.push((rule, pattern.to_owned()));
+        self.patterns.push((rule, pattern.to_owned(), alone));
         Ok(())
+    }
+
+    /// Gives each rule another number; a pattern whose rule gets none is forgotten.
+    pub(super) fn renumber(&mut self, number: impl Fn(u32) -> Option<u32>) {
+        self.patterns.retain_mut(|(rule, _, _)| match number(*rule) {
+            Some(new) => {
+                *rule = new;
+                true
+            }
+            None => false,
+        });
+        self.bytes = self.patterns.iter().map(|(_, _, bytes)| bytes).sum();
     }
 
     /// One piece for each DFA. `number` gives a rule its number in the snapshot; a pattern whose rule has none is
     /// left out.
     pub(super) fn build(&self, number: impl Fn(u32) -> Option<u32>) -> Vec<Bytes> {
-        let numbered = self.patterns.iter().filter_map(|(rule, text)| Some((number(*rule)?, text.as_str())));
+        let numbered =
+            self.patterns.iter().filter_map(|(rule, text, _)| Some((number(*rule)?, text.as_str())));
         let kept: Vec<(u32, &str)> = numbered.collect();
         let mut pieces = Vec::new();
         for packed in kept.chunks(PACKED) {
@@ -93,6 +106,7 @@ fn pack(patterns: &[(u32, &str)], pieces: &mut Vec<Bytes>) {
     }
 }
 
+#[expect(clippy::result_large_err, reason = "the error is the library's, and ends here")]
 fn compile(patterns: &[&str]) -> Result<sparse::DFA<Vec<u8>>, PatternError> {
     let config = dense::Config::new()
         .match_kind(MatchKind::All)

@@ -1,8 +1,10 @@
-//! For filters: the snapshot feed (RFC 9110 validators and ranges) and the event sink.
+//! For filters: the snapshot feed (RFC 9110 validators and ranges, deltas) and the event sink.
+
+use std::sync::{Arc, PoisonError};
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dnsvet_core::event::{Batch, Event};
@@ -11,7 +13,7 @@ use dnsvet_core::snapshot::{Unsatisfiable, etag_matches, serve_range};
 
 use super::auth::Filter;
 use super::{Api, MAX_BODY_BYTES, Problem};
-use crate::control::now_ms;
+use crate::control::{Published, now_ms};
 
 /// The most events in a batch.
 const MAX_EVENTS: usize = 10_000;
@@ -25,18 +27,15 @@ const COMMIT_S: u64 = 10;
 
 /// `GET /v1/snapshot`
 pub async fn snapshot(State(api): State<Api>, _: Filter, headers: HeaderMap) -> Result<Response, Problem> {
-    let Some(published) = api.control.published() else {
-        let detail = "no snapshot yet: the first one is being compiled";
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1));
-    };
+    let published = published(&api)?;
     let etag = format!("\"{}\"", published.id);
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let mut response = if etag_matches(text(header::IF_NONE_MATCH), &published.id) {
+    let response = if is_known(&headers, &published) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let total = published.bytes.len();
         // A range of another version would be bytes of nothing: If-Range turns it into the whole.
-        let range = text(header::RANGE).filter(|_| text(header::IF_RANGE).is_none_or(|tag| tag == etag));
+        let if_range = text(&headers, header::IF_RANGE);
+        let range = text(&headers, header::RANGE).filter(|_| if_range.is_none_or(|tag| tag == etag));
         match serve_range(total as u64, range) {
             Ok(None) => Body::from(published.bytes.clone()).into_response(),
             Ok(Some(part)) => {
@@ -51,14 +50,65 @@ pub async fn snapshot(State(api): State<Api>, _: Filter, headers: HeaderMap) -> 
             }
         }
     };
+    let ranges = (header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    Ok(([ranges], described(response, &published)).into_response())
+}
+
+/// The query of [`delta`].
+#[derive(Debug, serde::Deserialize)]
+pub struct Since {
+    /// The serial that the filter holds.
+    from: u64,
+}
+
+/// `GET /v1/snapshot/delta?from=SERIAL`: what a filter with that snapshot lacks; 304 if nothing, 404 if that is
+/// not known or too much, and the filter fetches ranges.
+pub async fn delta(
+    State(api): State<Api>,
+    _: Filter,
+    headers: HeaderMap,
+    query: Result<Query<Since>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(Since { from }) = query.map_err(|_| Problem::bad_request("from: the serial that is held"))?;
+    let published = published(&api)?;
+    if is_known(&headers, &published) {
+        return Ok(described(StatusCode::NOT_MODIFIED.into_response(), &published));
+    }
+    let made = api.deltas.lock().unwrap_or_else(PoisonError::into_inner).since(from);
+    let body = made.map_err(|none| Problem::new(StatusCode::NOT_FOUND, none.to_string()))?;
+    Ok(described(Body::from(body).into_response(), &published))
+}
+
+/// The snapshot that is served, noted so that deltas from it can be made later.
+fn published(api: &Api) -> Result<Arc<Published>, Problem> {
+    let Some(published) = api.control.published() else {
+        let detail = "no snapshot yet: the first one is being compiled";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1));
+    };
+    let mut deltas = api.deltas.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Err(error) = deltas.serve(&published.id, &published.bytes) {
+        tracing::error!(%error, "no deltas: what is served is no snapshot");
+    }
+    Ok(published)
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Whether the filter said that it has it.
+fn is_known(headers: &HeaderMap, published: &Published) -> bool {
+    etag_matches(text(headers, header::IF_NONE_MATCH), &published.id)
+}
+
+fn described(mut response: Response, published: &Published) -> Response {
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    fields.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
+    if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", published.id)) {
         fields.insert(header::ETAG, etag);
     }
-    Ok(response)
+    response
 }
 
 /// `POST /v1/events`: 204 once the batch is committed.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! filters (bearer token)      people (session cookie or bearer token)
-//!   GET  /v1/snapshot           /api/v1/login queries vetting check overview events/stream ...
+//!   GET  /v1/snapshot[/delta]   /api/v1/login queries vetting check overview events/stream ...
 //!   POST /v1/events             /            the dashboard
 //! anybody: /healthz, /metrics
 //! ```
@@ -25,7 +25,7 @@ mod ui;
 mod users;
 mod vetting;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -33,6 +33,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
+use dnsvet_core::snapshot::Deltas;
 use tokio::sync::watch;
 
 pub use check::Checker;
@@ -53,6 +54,7 @@ pub struct Api {
     limiter: Arc<auth::Limiter>,
     checks: Arc<check::Turns>,
     queue: Arc<vetting::Queue>,
+    deltas: Arc<Mutex<Deltas>>,
     ending: watch::Receiver<bool>,
 }
 
@@ -65,6 +67,7 @@ impl Api {
             limiter: Arc::default(),
             checks: Arc::default(),
             queue: Arc::default(),
+            deltas: Arc::default(),
             ending,
         }
     }
@@ -83,6 +86,7 @@ impl Api {
     fn router(self) -> Router {
         Router::new()
             .route("/v1/snapshot", get(feed::snapshot))
+            .route("/v1/snapshot/delta", get(feed::delta))
             .route("/v1/events", post(feed::events))
             .route("/api/v1/login", post(auth::login))
             .route("/api/v1/logout", post(auth::logout))

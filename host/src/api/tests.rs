@@ -281,6 +281,34 @@ async fn the_snapshot_is_served_with_validators_and_ranges() {
     assert_eq!(head.field(header::CONTENT_LENGTH), whole.body.len().to_string());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delta_is_served_from_a_serial_that_was_served_here() {
+    let text: String = (0..20_000u32).map(|i| format!("n{i}.example\n")).collect();
+    let server = Server::start(&[("block:plain:a.txt", &text)]).await;
+    let token = format!("Bearer {}", server.control.plugin_token());
+    let ask = async |path: &str, fields: &[(&str, &str)]| {
+        let fields: Vec<_> =
+            [("authorization", token.as_str())].into_iter().chain(fields.iter().copied()).collect();
+        server.ask(Method::GET, path, &fields, "").await
+    };
+    let old = Snapshot::open(ask("/v1/snapshot", &[]).await.body, &[]).unwrap();
+    let from = format!("/v1/snapshot/delta?from={}", old.serial());
+    let etag = format!("\"{}\"", old.id());
+    assert_eq!(ask(&from, &[("if-none-match", &etag)]).await.status, StatusCode::NOT_MODIFIED);
+    let body = json!({"name": "decided.example", "decision": "malicious"});
+    server.post("/api/v1/vetting", &server.token(Role::Vetter), &body).await;
+    let delta = ask(&from, &[("if-none-match", &etag)]).await;
+    assert_eq!(delta.status, StatusCode::OK);
+    assert_ne!(delta.field(header::ETAG), etag);
+    assert!(delta.body.len() < 8_192, "{}", delta.body.len());
+    let unknown = ask("/v1/snapshot/delta?from=4000000000", &[]).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    assert!(unknown.json()["detail"].as_str().unwrap().contains("fetch ranges"), "{:?}", unknown.body);
+    assert_eq!(ask("/v1/snapshot/delta?from=x", &[]).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(ask("/v1/snapshot/delta", &[]).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(server.get(&from, "wrong").await.status, StatusCode::UNAUTHORIZED);
+}
+
 /// Drives a core feed against the server until it has nothing to ask; the last snapshot it made ready.
 async fn drive(server: &Server, feed: &mut Feed, now_ms: u64) -> Option<Snapshot> {
     let mut ready = None;
@@ -297,7 +325,7 @@ async fn drive(server: &Server, feed: &mut Feed, now_ms: u64) -> Option<Snapshot
         match feed.on_reply(&reply, now_ms) {
             FeedStep::Ready(snapshot) => ready = Some(snapshot),
             FeedStep::Refused(error) => panic!("refused: {error}"),
-            FeedStep::Idle | FeedStep::More => {}
+            FeedStep::Idle | FeedStep::More | FeedStep::Swapped(_) => {}
         }
     }
     ready

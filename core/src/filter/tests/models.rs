@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::lists::Scope;
-use crate::model::Brands;
+use crate::model::{Brands, Model};
 use crate::schema::ScoreReply;
 use crate::snapshot::ListInfo;
 

@@ -1,23 +1,29 @@
 //! The client of `GET /v1/snapshot`, without I/O: it says what to ask and is told what came.
 //!
 //! ```text
-//! waiting ──poll──► ask for the head (64 KiB, If-None-Match) ──304──► waiting
+//! waiting ──poll──► ask for the delta from the serial in force ──304──► waiting
+//!                      │                  └──200: all that changed ──► Ready
+//!                      │ 404, damaged, or nothing in force
+//!                      ▼
+//!                   ask for the head (64 KiB, If-None-Match) ──304──► waiting
 //!                      │ 206: manifest, and what small sections came with it
 //!                      ▼
 //!                   chunks that are not held, in ranges of at most 256 KiB ──► Ready
+//!                      └─ much that replaces much: shard by shard in place ──► Swapped … Ready
 //! ```
 //!
-//! Only the manifest and chunks that changed travel; equal pieces are shared with the snapshot in force. A
-//! decision of a person lies in the head, so it is in force after one request. Whatever goes wrong, the snapshot
-//! in force stays.
+//! Only the manifest and chunks that changed travel; equal pieces are shared with the snapshot in force. A small
+//! change, as of a person's decision, is in force after one request. Whatever goes wrong, what is in force stays.
 
-use std::collections::HashMap;
+mod download;
+
 use std::ops::Range;
 
-use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
 
-use super::container::{CHUNK_BYTES, Manifest, head_bytes};
+use self::download::Download;
+use super::container::{Manifest, head_bytes};
+use super::delta::MOST_DELTA_BYTES;
 use super::fuse::mix;
 use super::{Snapshot, SnapshotError};
 use crate::host::{Callout, Peer, Reply};
@@ -29,6 +35,9 @@ const HEAD_BYTES: usize = 64 * 1024;
 const MOST_AWAY_MS: u64 = 5_000;
 /// The longest wait after a snapshot was refused, ms.
 const MOST_REFUSED_MS: u64 = 60_000;
+/// The most snapshots that answer side by side while one takes over from another. Were there more, because
+/// snapshots follow each other faster than they are fetched, the next one is fetched whole.
+const MOST_LAYERS: usize = 4;
 /// How often a download starts again because the snapshot changed under it, before the next poll is waited for.
 const MOST_RESTARTS: u32 = 8;
 
@@ -75,6 +84,12 @@ pub enum FeedStep {
     More,
     /// A new snapshot, checked: put it in force.
     Ready(Snapshot),
+    /// A new snapshot takes over from the one in force, shard by shard: put these in force side by side, the
+    /// newest first. Each answers for the names that it covers ([`Snapshot::covers`]); of a name of one label,
+    /// which several cover, the newest. Drop all others before [`Feed::next_request`], so that their memory
+    /// serves for what comes next. If the newest one can't be used, say so by [`Feed::refuse`]; that is for the
+    /// first time that it is given only, when it covers nothing yet.
+    Swapped(Vec<Snapshot>),
     /// What came was refused; the snapshot in force stays.
     Refused(SnapshotError),
 }
@@ -83,10 +98,13 @@ pub enum FeedStep {
 #[derive(Debug)]
 pub struct Feed {
     config: FeedConfig,
-    held: Option<Snapshot>,
+    /// What is in force, newest first: one, or several while one takes over.
+    layers: Vec<Snapshot>,
     refused: Option<String>,
     download: Option<Download>,
     in_flight: Option<Asked>,
+    /// Deltas are not to be had, or were damaged: ask for ranges until a snapshot came.
+    by_ranges: bool,
     head_bytes: usize,
     due_ms: u64,
     failures: u32,
@@ -97,6 +115,7 @@ pub struct Feed {
 /// The request in flight.
 #[derive(Debug)]
 enum Asked {
+    Delta,
     Head,
     Range(Range<u64>),
 }
@@ -107,10 +126,11 @@ impl Feed {
         let random = mix(config.jitter_seed);
         Self {
             config,
-            held: held.cloned(),
+            layers: held.cloned().into_iter().collect(),
             refused: None,
             download: None,
             in_flight: None,
+            by_ranges: false,
             head_bytes: HEAD_BYTES,
             due_ms: 0,
             failures: 0,
@@ -130,23 +150,41 @@ impl Feed {
         if self.in_flight.is_some() {
             return None;
         }
-        if let Some(range) = self.download.as_ref().and_then(Download::next_range) {
-            let callout = self.callout(&range);
+        let waits = lasts(self.due_ms, now_ms, MOST_REFUSED_MS.max(u64::from(self.config.poll_ms)));
+        let range = self.download.as_ref().and_then(Download::next_range);
+        if let Some(range) = range.filter(|_| self.failures == 0 || !waits) {
+            let callout = self.callout(self.config.path.clone(), Some(&range));
             self.in_flight = Some(Asked::Range(range));
             return Some(callout);
         }
-        if lasts(self.due_ms, now_ms, MOST_REFUSED_MS.max(u64::from(self.config.poll_ms))) {
+        if waits {
             return None;
         }
-        self.in_flight = Some(Asked::Head);
-        let mut callout = self.callout(&(0..self.head_bytes as u64));
-        let held = self.held.as_ref().map(|snapshot| snapshot.id().to_owned());
-        let etags: Vec<String> =
-            held.into_iter().chain(self.refused.clone()).map(|id| format!("\"{id}\"")).collect();
+        let whole = self.whole().map(|snapshot| (snapshot.serial(), snapshot.id().to_owned()));
+        let mut callout = match &whole {
+            Some((serial, _)) if !self.by_ranges => {
+                self.in_flight = Some(Asked::Delta);
+                self.callout(format!("{}/delta?from={serial}", self.config.path), None)
+            }
+            _ => {
+                self.in_flight = Some(Asked::Head);
+                self.callout(self.config.path.clone(), Some(&(0..self.head_bytes as u64)))
+            }
+        };
+        let ids = whole.map(|(_, id)| id).into_iter().chain(self.refused.clone());
+        let etags: Vec<String> = ids.map(|id| format!("\"{id}\"")).collect();
         if !etags.is_empty() {
             callout.headers.push(("if-none-match".into(), etags.join(", ")));
         }
         Some(callout)
+    }
+
+    /// The newest snapshot of [`FeedStep::Swapped`] can't be used: what was in force before it stays.
+    pub fn refuse(&mut self) {
+        if self.layers.len() > 1 {
+            self.refused = Some(self.layers.remove(0).id().to_owned());
+        }
+        self.download = None;
     }
 
     /// Takes the reply to the request that [`Feed::next_request`] gave last.
@@ -155,17 +193,31 @@ impl Feed {
             None => return FeedStep::Idle,
             Some(_) if is_away(reply.status) => {
                 self.failures = self.failures.saturating_add(1);
-                self.download = None;
+                // What came is kept: whoever answers next may go on with it.
                 self.wait(now_ms, MOST_AWAY_MS);
                 return FeedStep::Idle;
             }
+            Some(Asked::Delta) => match self.on_delta(reply) {
+                Ok(step) => Ok(step),
+                Err(error) => {
+                    self.by_ranges = true;
+                    let definite =
+                        matches!(error, SnapshotError::Serial { .. } | SnapshotError::TooLarge { .. });
+                    if !definite {
+                        // It may be the delta's fault and not the snapshot's: ranges will tell, at once.
+                        self.due_ms = 0;
+                        return FeedStep::Refused(error);
+                    }
+                    Err(error)
+                }
+            },
             Some(Asked::Head) => self.on_head(reply),
             Some(Asked::Range(range)) => self.on_range(reply, &range),
         };
         match step {
             Ok(step) => {
                 self.failures = 0;
-                if !matches!(step, FeedStep::More) {
+                if !matches!(step, FeedStep::More | FeedStep::Swapped(_)) {
                     self.restarts = 0;
                     self.wait(now_ms, MOST_AWAY_MS);
                 }
@@ -181,16 +233,24 @@ impl Feed {
         }
     }
 
-    fn callout(&self, range: &Range<u64>) -> Callout {
-        let bytes = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
-        let mut headers = vec![("range".to_owned(), bytes)];
+    /// The snapshot in force, unless another is taking over from it.
+    fn whole(&self) -> Option<&Snapshot> {
+        self.layers.first().filter(|_| self.layers.len() == 1)
+    }
+
+    fn callout(&self, path: String, range: Option<&Range<u64>>) -> Callout {
+        let mut headers = Vec::new();
+        if let Some(range) = range {
+            headers
+                .push(("range".to_owned(), format!("bytes={}-{}", range.start, range.end.saturating_sub(1))));
+        }
         if !self.config.token.is_empty() {
             headers.push(("authorization".into(), format!("Bearer {}", self.config.token)));
         }
         Callout {
             peer: Peer::Control,
             method: "GET",
-            path: self.config.path.clone(),
+            path,
             headers,
             body: Vec::new(),
             timeout_ms: self.config.timeout_ms,
@@ -205,6 +265,54 @@ impl Feed {
         self.due_ms = now_ms + wait - (wait / 4) * (self.random >> 48) / (1 << 16);
     }
 
+    fn on_delta(&mut self, reply: &Reply) -> Result<FeedStep, SnapshotError> {
+        match reply.status {
+            304 => return Ok(FeedStep::Idle),
+            200 if reply.body.len() > MOST_DELTA_BYTES => {
+                return Err(SnapshotError::Reply("a delta longer than deltas are"));
+            }
+            200 => {}
+            // None from here, or a control plane that makes none: ranges it is, at once.
+            404 | 410 => {
+                self.by_ranges = true;
+                self.due_ms = 0;
+                return Ok(FeedStep::More);
+            }
+            status => return Err(SnapshotError::Status(status)),
+        }
+        let manifest = Manifest::decode(&reply.body, &self.config.keys)?;
+        if !self.is_newer(&manifest)? {
+            return Ok(FeedStep::Idle);
+        }
+        let head = manifest.head as usize;
+        let mut download = Download::new(manifest, &self.layers, None, true);
+        download.absorb_all(reply.body.get(head..).unwrap_or_default())?;
+        self.go_on(download)
+    }
+
+    /// Whether a manifest is of a snapshot to fetch; an error if it must not be.
+    fn is_newer(&mut self, manifest: &Manifest) -> Result<bool, SnapshotError> {
+        if self.refused.as_ref() == Some(&manifest.id) {
+            return Ok(false);
+        }
+        if let Some(held) = self.layers.first() {
+            if held.id() == manifest.id {
+                // If it is still taking over, what is missing is fetched.
+                return Ok(self.layers.len() > 1);
+            }
+            if held.serial() >= manifest.serial {
+                let (offered, held) = (manifest.serial, held.serial());
+                self.refused = Some(manifest.id.clone());
+                return Err(SnapshotError::Serial { offered, held });
+            }
+        }
+        if manifest.total > self.config.most_bytes {
+            self.refused = Some(manifest.id.clone());
+            return Err(SnapshotError::TooLarge { bytes: manifest.total, most: self.config.most_bytes });
+        }
+        Ok(true)
+    }
+
     fn on_head(&mut self, reply: &Reply) -> Result<FeedStep, SnapshotError> {
         let abandoned = self.download.take();
         if reply.status == 304 {
@@ -214,6 +322,7 @@ impl Feed {
         let manifest = match head_bytes(&reply.body) {
             Some(Ok(want)) if want > reply.body.len() && !whole && want > self.head_bytes => {
                 self.head_bytes = want;
+                self.download = abandoned;
                 return Ok(FeedStep::More);
             }
             _ => Manifest::decode(&reply.body, &self.config.keys),
@@ -223,25 +332,10 @@ impl Feed {
                 self.refused = etag(reply);
             }
         })?;
-        if self.refused.as_ref() == Some(&manifest.id) {
+        if !self.is_newer(&manifest)? {
             return Ok(FeedStep::Idle);
         }
-        if let Some(held) = &self.held {
-            if held.id() == manifest.id {
-                return Ok(FeedStep::Idle);
-            }
-            if held.serial() >= manifest.serial {
-                let (offered, held) = (manifest.serial, held.serial());
-                self.refused = Some(manifest.id);
-                return Err(SnapshotError::Serial { offered, held });
-            }
-        }
-        if manifest.total > self.config.most_bytes {
-            let error = SnapshotError::TooLarge { bytes: manifest.total, most: self.config.most_bytes };
-            self.refused = Some(manifest.id);
-            return Err(error);
-        }
-        let mut download = Download::new(manifest, self.held.as_ref(), abandoned.as_ref());
+        let mut download = Download::new(manifest, &self.layers, abandoned.as_ref(), false);
         drop(abandoned);
         download.absorb(0, &reply.body)?;
         self.go_on(download)
@@ -249,35 +343,38 @@ impl Feed {
 
     fn on_range(&mut self, reply: &Reply, range: &Range<u64>) -> Result<FeedStep, SnapshotError> {
         let Some(mut download) = self.download.take() else { return Ok(FeedStep::Idle) };
-        let changed = etag(reply).is_some_and(|id| id != download.manifest.id) || reply.status == 416;
+        let changed = etag(reply).is_some_and(|id| id != download.id()) || reply.status == 416;
         if changed {
             self.restarts += 1;
             if self.restarts > MOST_RESTARTS {
                 return Err(SnapshotError::Reply("the snapshot changes faster than it can be fetched"));
             }
             self.due_ms = 0;
-            download.stale = true;
+            download.give_up();
             self.download = Some(download);
             return Ok(FeedStep::More);
         }
         let start = if body_at(reply, range.start)? { 0 } else { range.start };
-        let before = download.todo.len();
+        let before = download.missing();
         download.absorb(start, &reply.body)?;
-        if download.todo.len() == before {
+        if download.missing() == before {
             return Err(SnapshotError::Reply("it is shorter than the range asked for"));
         }
         self.go_on(download)
     }
 
-    fn go_on(&mut self, download: Download) -> Result<FeedStep, SnapshotError> {
-        if !download.todo.is_empty() {
+    fn go_on(&mut self, mut download: Download) -> Result<FeedStep, SnapshotError> {
+        if download.missing() > 0 {
+            let swapped = download.swap(&mut self.layers).inspect_err(|_| {
+                self.refused = Some(download.id().to_owned());
+            })?;
             self.download = Some(download);
-            return Ok(FeedStep::More);
+            return Ok(if swapped { FeedStep::Swapped(self.layers.clone()) } else { FeedStep::More });
         }
-        let id = download.manifest.id.clone();
+        let id = download.id().to_owned();
         let snapshot = download.finish().inspect_err(|_| self.refused = Some(id))?;
-        self.held = Some(snapshot.clone());
-        self.refused = None;
+        self.layers = vec![snapshot.clone()];
+        (self.refused, self.by_ranges, self.download) = (None, false, None);
         Ok(FeedStep::Ready(snapshot))
     }
 }
@@ -306,139 +403,6 @@ fn body_at(reply: &Reply, start: u64) -> Result<bool, SnapshotError> {
             }
         }
         status => Err(SnapshotError::Status(status)),
-    }
-}
-
-/// A snapshot on its way.
-#[derive(Debug)]
-struct Download {
-    manifest: Manifest,
-    buffers: Vec<Buffer>,
-    /// Chunks still missing, in the order of the file.
-    todo: Vec<Part>,
-    /// The control plane has a newer one: what came serves as a store of chunks only.
-    stale: bool,
-}
-
-/// A piece on its way.
-#[derive(Debug)]
-enum Buffer {
-    Shared(Bytes),
-    Own(Vec<u8>),
-}
-
-/// A missing chunk.
-#[derive(Debug, Clone, Copy)]
-struct Part {
-    piece: usize,
-    /// Offset in the piece.
-    at: usize,
-    len: usize,
-    hash: [u8; 32],
-    /// Offset in the snapshot.
-    offset: u64,
-}
-
-impl Part {
-    fn end(&self) -> u64 {
-        self.offset + self.len as u64
-    }
-}
-
-impl Download {
-    fn new(manifest: Manifest, held: Option<&Snapshot>, abandoned: Option<&Download>) -> Self {
-        let known = Known::of(held, abandoned);
-        let (mut buffers, mut todo) = (Vec::with_capacity(manifest.pieces.len()), Vec::new());
-        for (number, piece) in manifest.pieces.iter().enumerate() {
-            if let Some(bytes) = known.piece(&piece.chunks, piece.len) {
-                buffers.push(Buffer::Shared(bytes));
-                continue;
-            }
-            let mut own = Vec::new();
-            for (at, len, hash) in piece.chunk_ranges() {
-                if let Some(bytes) = known.chunks.get(hash) {
-                    own.resize(piece.len, 0);
-                    copy_to(&mut own, at, bytes);
-                } else {
-                    let offset = piece.offset + at as u64;
-                    todo.push(Part { piece: number, at, len, hash: *hash, offset });
-                }
-            }
-            buffers.push(Buffer::Own(own));
-        }
-        Self { manifest, buffers, todo, stale: false }
-    }
-
-    /// The next missing chunks that fit into one range.
-    fn next_range(&self) -> Option<Range<u64>> {
-        let first = self.todo.first().filter(|_| !self.stale)?;
-        let fits = |part: &&Part| part.end() - first.offset <= CHUNK_BYTES as u64;
-        let last = self.todo.iter().take_while(fits).last()?;
-        Some(first.offset..last.end())
-    }
-
-    /// Takes the missing chunks that lie whole in `body`, which starts at `start` of the snapshot.
-    fn absorb(&mut self, start: u64, body: &[u8]) -> Result<(), SnapshotError> {
-        let end = start + body.len() as u64;
-        for part in self.todo.extract_if(.., |part| part.offset >= start && part.end() <= end) {
-            let from = (part.offset - start) as usize;
-            let bytes = body.get(from..from + part.len).unwrap_or_default();
-            let Some(piece) = self.manifest.pieces.get(part.piece) else { continue };
-            piece.check(part.at, &part.hash, bytes)?;
-            if let Some(Buffer::Own(own)) = self.buffers.get_mut(part.piece) {
-                own.resize(piece.len, 0);
-                copy_to(own, part.at, bytes);
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Snapshot, SnapshotError> {
-        let pieces = self.buffers.into_iter().map(|buffer| match buffer {
-            Buffer::Shared(bytes) => bytes,
-            Buffer::Own(own) => Bytes::from(own),
-        });
-        Snapshot::from_pieces(self.manifest, pieces.collect())
-    }
-}
-
-fn copy_to(own: &mut [u8], at: usize, bytes: &[u8]) {
-    if let Some(room) = own.get_mut(at..at + bytes.len()) {
-        room.copy_from_slice(bytes);
-    }
-}
-
-/// Chunks that need not travel.
-#[derive(Default)]
-struct Known<'a> {
-    pieces: HashMap<&'a [[u8; 32]], &'a Bytes>,
-    chunks: HashMap<&'a [u8; 32], &'a [u8]>,
-}
-
-impl<'a> Known<'a> {
-    fn of(held: Option<&'a Snapshot>, abandoned: Option<&'a Download>) -> Self {
-        let mut known = Self::default();
-        for (piece, bytes) in held.into_iter().flat_map(Snapshot::held_pieces) {
-            known.pieces.insert(&piece.chunks, bytes);
-            for (at, len, hash) in piece.chunk_ranges() {
-                known.chunks.insert(hash, bytes.get(at..at + len).unwrap_or_default());
-            }
-        }
-        let Some(download) = abandoned else { return known };
-        for (number, (piece, buffer)) in download.manifest.pieces.iter().zip(&download.buffers).enumerate() {
-            let Buffer::Own(own) = buffer else { continue };
-            let missing = |at| download.todo.iter().any(|part| part.piece == number && part.at == at);
-            for (at, len, hash) in piece.chunk_ranges().filter(|(at, ..)| !missing(*at)) {
-                known.chunks.insert(hash, own.get(at..at + len).unwrap_or_default());
-            }
-        }
-        known
-    }
-
-    /// A whole piece with these chunks. Chunks say all: two pieces of unlike length have unlike last chunks.
-    fn piece(&self, chunks: &[[u8; 32]], len: usize) -> Option<Bytes> {
-        let bytes = *self.pieces.get(chunks)?;
-        (bytes.len() == len).then(|| bytes.clone())
     }
 }
 

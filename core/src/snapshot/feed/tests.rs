@@ -2,20 +2,24 @@ use std::collections::BTreeSet;
 
 use ed25519_dalek::SigningKey;
 
-use super::super::{Builder, Decision, Role, Unsatisfiable, Vetted, etag_matches, serve_range};
+use super::super::container::CHUNK_BYTES;
+use super::super::{Builder, Decision, Deltas, Role, Unsatisfiable, Vetted, etag_matches, serve_range};
 use super::*;
 use crate::lists::Scope;
 use crate::name::Name;
 
+mod swap;
+
 /// A server of `GET /v1/snapshot` with a log of what it sent.
 struct Server {
     file: Vec<u8>,
+    deltas: Deltas,
     sent: Vec<(u16, usize)>,
 }
 
 impl Server {
     fn new(file: Vec<u8>) -> Self {
-        Self { file, sent: Vec::new() }
+        Self { file, deltas: Deltas::default(), sent: Vec::new() }
     }
 
     fn id(&self) -> String {
@@ -25,11 +29,20 @@ impl Server {
     fn answer(&mut self, callout: &Callout) -> Reply {
         let header =
             |name: &str| callout.headers.iter().find(|(key, _)| key == name).map(|(_, v)| v.as_str());
-        assert_eq!(
-            (callout.method, callout.path.as_str(), callout.peer),
-            ("GET", "/v1/snapshot", Peer::Control)
-        );
+        assert_eq!((callout.method, callout.peer), ("GET", Peer::Control));
         assert_eq!(header("authorization"), Some("Bearer secret"));
+        self.deltas.serve(&self.id(), &self.file.clone().into()).unwrap();
+        if let Some(from) = callout.path.strip_prefix("/v1/snapshot/delta?from=") {
+            let (status, body) = match self.deltas.since(from.parse().unwrap()) {
+                _ if etag_matches(header("if-none-match"), &self.id()) => (304, Vec::new()),
+                Ok(body) => (200, body.to_vec()),
+                Err(_) => (404, Vec::new()),
+            };
+            assert!(body.len() <= CHUNK_BYTES);
+            self.sent.push((status, body.len()));
+            return Reply { status, headers: vec![("etag".to_owned(), format!("\"{}\"", self.id()))], body };
+        }
+        assert_eq!(callout.path, "/v1/snapshot");
         let etag = ("etag".to_owned(), format!("\"{}\"", self.id()));
         let (status, range) = match serve_range(self.file.len() as u64, header("range")) {
             _ if etag_matches(header("if-none-match"), &self.id()) => (304, 0..0),
@@ -55,7 +68,7 @@ impl Server {
             assert!(feed.next_request(now_ms).is_none(), "one request in flight");
             let reply = self.answer(&callout);
             last = feed.on_reply(&reply, now_ms);
-            if !matches!(last, FeedStep::More) {
+            if !matches!(last, FeedStep::More | FeedStep::Swapped(_)) {
                 return last;
             }
         }
@@ -155,7 +168,7 @@ fn a_decision_travels_in_the_head_alone() {
     let mut server = Server::new(file(2, 100_000, &[], &["bad.example"]));
     let snapshot = ready(server.serve(&mut feed(Some(&old)), 0));
     assert!(snapshot.vetted(&Name::parse("x.bad.example").unwrap()).is_some());
-    assert_eq!(server.sent, [(206, HEAD_BYTES)]);
+    assert_eq!(server.sent, [(404, 0), (206, HEAD_BYTES)], "no delta: this server never served the old one");
     assert!(snapshot.update_bytes(&old) < 2_000, "{}", snapshot.update_bytes(&old));
     assert!(lists(&snapshot, "n99999.example"));
 }
@@ -310,4 +323,138 @@ fn a_snapshot_that_changes_on_the_way_is_fetched_to_its_new_end() {
         rest < server.file.len() - fetched + 3 * CHUNK_BYTES,
         "what came before is not sent again: {rest}"
     );
+}
+
+/// A control plane's builder: `names` names, built again for each change.
+fn builder(names: u32) -> Builder {
+    let mut builder = Builder::new(1, [2; 16]);
+    builder.list("block", Role::Block, "CC0-1.0");
+    builder.list("ours", Role::Block, "CC0-1.0");
+    for number in 0..names {
+        builder.add(
+            0,
+            &Name::parse(&format!("n{number}.example{}.test", number % 10_000)).unwrap(),
+            Scope::Suffix,
+        );
+    }
+    builder
+}
+
+/// The next snapshot of a builder, with one more name.
+fn next(builder: &mut Builder, serial: u64, extra: &str) -> Vec<u8> {
+    builder.serial(serial).add(1, &Name::parse(extra).unwrap(), Scope::Suffix);
+    builder.build(Some(&key())).unwrap()
+}
+
+/// A server and a feed that has the first snapshot of a builder.
+fn served(names: u32) -> (Builder, Server, Feed) {
+    let mut builder = builder(names);
+    let mut server = Server::new(next(&mut builder, 1, "first.test"));
+    let mut feed = feed(None);
+    ready(server.serve(&mut feed, 0));
+    server.sent.clear();
+    (builder, server, feed)
+}
+
+#[test]
+fn a_changed_name_is_in_force_after_one_small_request() {
+    let (mut builder, mut server, mut feed) = served(200_000);
+    for (serial, extra) in [(2, "second.test"), (3, "third.test")] {
+        server.file = next(&mut builder, serial, extra);
+        let snapshot = ready(server.serve(&mut feed, serial * 10_000));
+        assert!(["first.test", extra, "n7.example7.test"].iter().all(|text| lists(&snapshot, text)));
+        assert_eq!((snapshot.id(), snapshot.serial()), (server.id().as_str(), serial));
+    }
+    let [(200, second), (200, third)] = server.sent[..] else { panic!("{:?}", server.sent) };
+    assert!(second < 4_096 && third < 4_096, "{second}, {third}");
+}
+
+#[test]
+fn without_a_delta_from_here_ranges_are_fetched_in_the_same_poll() {
+    let (mut builder, mut server, mut feed) = served(20_000);
+    for serial in 2..40 {
+        let bytes = next(&mut builder, serial, &format!("n{serial}.test"));
+        server.deltas.serve(&etag_of(&bytes), &bytes.clone().into()).unwrap();
+        server.file = bytes;
+    }
+    assert_eq!(ready(server.serve(&mut feed, 10_000)).serial(), 39);
+    assert_eq!(server.sent[0], (404, 0), "32 snapshots later the first is forgotten");
+    assert_eq!(server.sent[1], (206, HEAD_BYTES));
+    server.sent.clear();
+    server.file = next(&mut builder, 40, "n40.test");
+    ready(server.serve(&mut feed, 20_000));
+    assert_eq!(
+        server.sent.iter().map(|sent| sent.0).collect::<Vec<_>>(),
+        [200],
+        "and deltas are tried again"
+    );
+}
+
+#[test]
+fn a_large_change_is_no_delta() {
+    let (mut builder, mut server, mut feed) = served(200_000);
+    for number in 0..100_000 {
+        builder.add(1, &Name::parse(&format!("more{number}.test")).unwrap(), Scope::Suffix);
+    }
+    server.file = next(&mut builder, 2, "n2.test");
+    assert_eq!(ready(server.serve(&mut feed, 10_000)).serial(), 2);
+    assert_eq!(server.sent[0], (404, 0));
+}
+
+#[test]
+fn a_damaged_delta_is_refused_and_ranges_are_fetched_at_once() {
+    let (mut builder, mut server, _) = served(20_000);
+    let old = Snapshot::open(server.file.clone().into(), &[]).unwrap();
+    server.file = next(&mut builder, 2, "second.test");
+    let new = server.id();
+    server.deltas.serve(&new, &server.file.clone().into()).unwrap();
+    let whole = server.deltas.since(1).unwrap().len();
+    type Damage = Box<dyn Fn(&mut Vec<u8>)>;
+    let damages: Vec<Damage> = vec![
+        Box::new(|body| body.truncate(50)),
+        Box::new(|body| body.truncate(body.len() - 1)),
+        Box::new(|body| body.push(0)),
+        Box::new(Vec::clear),
+        Box::new(|body| body.resize(CHUNK_BYTES + 1, 0)),
+    ];
+    let flips = (0..whole).step_by(97).chain([0, 8, 12, 60, whole - 1]);
+    let flips = flips.map(|at| Box::new(move |body: &mut Vec<u8>| body[at] ^= 1) as Damage);
+    for (number, damage) in damages.into_iter().chain(flips).enumerate() {
+        let mut feed = feed(Some(&old));
+        let callout = feed.next_request(0).unwrap();
+        let mut reply = server.answer(&callout);
+        assert_eq!(reply.status, 200);
+        damage(&mut reply.body);
+        refused(feed.on_reply(&reply, 0));
+        server.sent.clear();
+        assert_eq!(ready(server.serve(&mut feed, 0)).id(), new, "{number}");
+        assert_eq!(server.sent[0], (206, HEAD_BYTES), "{number}");
+    }
+}
+
+#[test]
+fn a_replayed_older_snapshot_is_refused_by_delta_too() {
+    let (mut builder, mut server, mut feed) = served(20_000);
+    let first = server.file.clone();
+    server.file = next(&mut builder, 2, "second.test");
+    ready(server.serve(&mut feed, 10_000));
+    // Whoever sits between gives the delta to the older one, signed as it was.
+    let mut replay = Server::new(server.file.clone());
+    replay.deltas.serve(&server.id(), &server.file.clone().into()).unwrap();
+    let mut deltas = Deltas::default();
+    let renumbered = next(&mut builder, 0, "zeroth.test");
+    deltas.serve(&etag_of(&renumbered), &renumbered.into()).unwrap();
+    deltas.serve(&etag_of(&first), &first.clone().into()).unwrap();
+    let body = deltas.since(0).unwrap().to_vec();
+    feed.next_request(20_000).unwrap();
+    let error = refused(feed.on_reply(&Reply { status: 200, headers: vec![], body }, 20_000));
+    assert_eq!(error, SnapshotError::Serial { offered: 1, held: 2 });
+    // The same by ranges.
+    server.file = first;
+    server.deltas = Deltas::default();
+    server.sent.clear();
+    assert!(matches!(server.serve(&mut feed, 90_000), FeedStep::Idle));
+    assert_eq!(server.sent, [(304, 0)], "it is known as refused");
+    server.file = next(&mut builder, 3, "third.test");
+    assert_eq!(ready(server.serve(&mut feed, 200_000)).serial(), 3);
 }
