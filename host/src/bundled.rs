@@ -11,7 +11,6 @@ use dnsvet_core::policy::Policy;
 use dnsvet_core::snapshot::{Builder, ListInfo, Role};
 use ed25519_dalek::SigningKey;
 
-use crate::explain::Places;
 use crate::lists::{CompileError, ListReport, ListSource, Place, add_text};
 
 /// Draws the bundled snapshot's hash key. It protects nothing: these lists are public and popular names are
@@ -36,13 +35,16 @@ impl BundledList {
         zstd::decode_all(self.packed)
     }
 
-    /// Adds it to a builder.
-    pub fn add_to(&self, builder: &mut Builder, places: Option<&mut Places>) -> io::Result<ListReport> {
-        let place = Place::File(PathBuf::from(self.name));
-        let source = ListSource { role: self.role, format: Some(Format::Plain), place };
+    /// What a snapshot says of it.
+    pub fn info(&self) -> ListInfo {
         let (name, licence) = (self.name.to_owned(), self.licence.to_owned());
-        let info = ListInfo { name, role: self.role, licence, ..ListInfo::default() };
-        Ok(add_text(builder, places, info, &source, &self.text()?))
+        ListInfo { name, role: self.role, licence, ..ListInfo::default() }
+    }
+
+    /// How it is read.
+    pub fn source(&self) -> ListSource {
+        let place = Place::File(PathBuf::from(self.name));
+        ListSource { role: self.role, format: Some(Format::Plain), place }
     }
 }
 
@@ -99,7 +101,7 @@ pub struct Options {
 pub fn add_to(builder: &mut Builder) -> io::Result<Vec<ListReport>> {
     let mut reports = Vec::new();
     for list in lists() {
-        reports.push(list.add_to(builder, None)?);
+        reports.push(add_text(builder, list.info(), &list.source(), &list.text()?));
     }
     builder.brands(brands()?);
     Ok(reports)

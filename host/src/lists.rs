@@ -12,6 +12,7 @@ mod unpack;
 
 use std::borrow::Cow;
 use std::cell::LazyCell;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use dnsvet_core::lists::{self, Counts, Format, Rejected, Why};
@@ -28,6 +29,8 @@ pub use unpack::{UnpackError, limited, unpack};
 
 /// The largest list that is read, bytes after decompression: some forty million names.
 const MOST_LIST_BYTES: u64 = 1 << 30;
+/// How much of a list is looked at to see that it has rules, before all of it is.
+const LOOKED_AT_BYTES: usize = 1 << 16;
 /// How many bad lines of a list a report keeps.
 const KEPT_REJECTED: usize = 5;
 
@@ -40,7 +43,7 @@ pub enum CompileError {
         /// Its file.
         path: PathBuf,
         /// What the system said.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// A list is packed and damaged, or larger than is read.
     #[error("list {}: {error}; pack it again, or split it", path.display())]
@@ -147,7 +150,7 @@ pub fn compile(
     let mut reports = Vec::with_capacity(sources.len());
     for (source, text) in sources.iter().zip(texts) {
         let info = ListInfo { name: source.name(), role: source.role, ..ListInfo::default() };
-        let report = add_text(&mut builder, None, info, source, &text);
+        let report = add_text(&mut builder, info, source, &text);
         on_list(&report);
         reports.push(report);
     }
@@ -159,21 +162,16 @@ pub fn compile(
     Ok(Compiled { bytes: builder.build(rest.key)?, reports })
 }
 
-/// Adds the rules of a list's text to a builder, under the name and with the powers that `info` says, and where
-/// each stands to `places`.
-pub fn add_text(
-    builder: &mut Builder,
-    mut places: Option<&mut Places>,
-    info: ListInfo,
-    source: &ListSource,
-    text: &[u8],
-) -> ListReport {
-    let format = source.format.unwrap_or_else(|| Format::detect(text));
-    let (name, role) = (info.name.clone(), info.role);
-    if let Some(places) = &mut places {
-        places.list(&name, &source.place.to_string());
-    }
+/// Adds a list with the rules of its text to a builder, under the name and with the powers that `info` says.
+pub fn add_text(builder: &mut Builder, info: ListInfo, source: &ListSource, text: &[u8]) -> ListReport {
+    let name = info.name.clone();
     let list = builder.add_list(info);
+    fill(builder, list, name, source, text)
+}
+
+/// Adds the rules of a list's text to a list of a builder.
+pub fn fill(builder: &mut Builder, list: u16, name: String, source: &ListSource, text: &[u8]) -> ListReport {
+    let format = source.format.unwrap_or_else(|| Format::detect(text));
     let lines = LazyCell::new(|| lists::lines(text).collect::<Vec<_>>());
     let (mut rejected, mut refused) = (Vec::new(), Vec::new());
     let mut counts = lists::parse(
@@ -181,16 +179,9 @@ pub fn add_text(
         format,
         |entry| {
             if entry.revokes {
-                builder.revoke(&entry.rule);
-                return;
-            }
-            match builder.add_rule(list, &entry.rule) {
-                Err(why) => refused.push((entry.line, why)),
-                Ok(()) => {
-                    if let Some(places) = &mut places {
-                        places.add(&entry.rule.trigger.key(), entry.line, &line_text(&lines, entry.line));
-                    }
-                }
+                builder.revoke_by(list, &entry.rule);
+            } else if let Err(why) = builder.add_rule(list, &entry.rule) {
+                refused.push((entry.line, why));
             }
         },
         |report| {
@@ -212,7 +203,31 @@ pub fn add_text(
             rejected.push(Rejected { line, text: line_text(&lines, line).chars().take(80).collect(), why });
         }
     }
-    ListReport { name, role, place: source.place.clone(), format, counts, rejected }
+    ListReport { name, role: source.role, place: source.place.clone(), format, counts, rejected }
+}
+
+/// Says where each entry of a list's text stands.
+///
+/// # Errors
+/// If that can't be written.
+pub fn index(places: &mut Places, format: Option<Format>, text: &[u8]) -> io::Result<()> {
+    let format = format.unwrap_or_else(|| Format::detect(text));
+    let lines: Vec<&[u8]> = lists::lines(text).collect();
+    let mut added = Ok(());
+    let add = |entry: lists::Entry| {
+        if added.is_ok() && !entry.revokes {
+            added = places.add(&entry.rule.trigger.key(), entry.line, &line_text(&lines, entry.line));
+        }
+    };
+    lists::parse(text, format, add, |_| ());
+    added
+}
+
+/// Whether any line of a text is a rule; a look at its start is mostly enough.
+pub fn has_rules(format: Option<Format>, text: &[u8]) -> bool {
+    let format = format.unwrap_or_else(|| Format::detect(text));
+    let any = |text: &[u8]| lists::parse(text, format, |_| (), |_| ()).entries > 0;
+    any(text.get(..LOOKED_AT_BYTES).unwrap_or(text)) || text.len() > LOOKED_AT_BYTES && any(text)
 }
 
 /// The text of a line, from 1, without white space around it.
@@ -226,7 +241,22 @@ fn line_text<'a>(lines: &[&'a [u8]], line: u32) -> Cow<'a, str> {
 /// # Errors
 /// If it can't be read, is damaged, or holds more than 1 GiB of text.
 pub fn read(path: &Path) -> Result<Vec<u8>, CompileError> {
-    let packed = std::fs::read(path).map_err(|error| CompileError::Read { path: path.to_owned(), error })?;
+    unpacked(path, read_packed(path)?)
+}
+
+/// Reads a file as it is.
+///
+/// # Errors
+/// If it can't be read.
+pub fn read_packed(path: &Path) -> Result<Vec<u8>, CompileError> {
+    std::fs::read(path).map_err(|error| CompileError::Read { path: path.to_owned(), error })
+}
+
+/// Unpacks what was read from a file, if its first bytes say gzip or zstd.
+///
+/// # Errors
+/// If it is damaged, or holds more than 1 GiB of text.
+pub fn unpacked(path: &Path, packed: Vec<u8>) -> Result<Vec<u8>, CompileError> {
     unpack(packed, MOST_LIST_BYTES).map_err(|error| CompileError::Unpack { path: path.to_owned(), error })
 }
 
@@ -243,7 +273,7 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// The file holds no key.
     #[error("key {}: not a key; {KEY_REMEDY}", path.display())]
@@ -302,7 +332,7 @@ pub struct OpenError {
 #[derive(Debug, thiserror::Error)]
 enum OpenWhy {
     #[error("{0}")]
-    Read(std::io::Error),
+    Read(io::Error),
     #[error("{0}")]
     Snapshot(SnapshotError),
 }

@@ -645,8 +645,8 @@ impl Filter {
         let now_ms = host.now_ms();
         let Some(feed) = self.feed.as_mut() else { return };
         let refused = match feed.on_reply(reply, now_ms) {
-            FeedStep::Idle => return,
-            FeedStep::More => return self.fetch(host),
+            // The next poll is due at once after one that was held.
+            FeedStep::Idle | FeedStep::More => return self.fetch(host),
             FeedStep::Swapped(snapshots) => match self.set_snapshots(snapshots) {
                 Ok(()) => return self.fetch(host),
                 Err(error) => {
@@ -660,7 +660,7 @@ impl Filter {
                     Ok(()) => {
                         host.count(Counter::SnapshotsLoaded, 1);
                         host.log(Level::Info, &said);
-                        return;
+                        return self.fetch(host);
                     }
                     Err(error) => error,
                 }

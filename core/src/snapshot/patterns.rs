@@ -106,7 +106,6 @@ fn pack(patterns: &[(u32, &str)], pieces: &mut Vec<Bytes>) {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "the error is the library's, and ends here")]
 fn compile(patterns: &[&str]) -> Result<sparse::DFA<Vec<u8>>, PatternError> {
     let config = dense::Config::new()
         .match_kind(MatchKind::All)

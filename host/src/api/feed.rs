@@ -1,6 +1,7 @@
 //! For filters: the snapshot feed (RFC 9110 validators and ranges, deltas) and the event sink.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
@@ -15,6 +16,8 @@ use super::auth::Filter;
 use super::{Api, MAX_BODY_BYTES, Problem};
 use crate::control::{Published, now_ms};
 
+/// The longest that something new is waited for.
+const MOST_WAIT: Duration = Duration::from_secs(30);
 /// The most events in a batch.
 const MAX_EVENTS: usize = 10_000;
 /// Longest source id, bytes.
@@ -62,7 +65,8 @@ pub struct Since {
 }
 
 /// `GET /v1/snapshot/delta?from=SERIAL`: what a filter with that snapshot lacks; 304 if nothing, 404 if that is
-/// not known or too much, and the filter fetches ranges.
+/// not known or too much, and the filter fetches ranges. With `Prefer: wait=SECONDS` (RFC 7240 section 4.3) and
+/// nothing to send, something new is waited for.
 pub async fn delta(
     State(api): State<Api>,
     _: Filter,
@@ -70,13 +74,43 @@ pub async fn delta(
     query: Result<Query<Since>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(Since { from }) = query.map_err(|_| Problem::bad_request("from: the serial that is held"))?;
-    let published = published(&api)?;
-    if is_known(&headers, &published) {
-        return Ok(described(StatusCode::NOT_MODIFIED.into_response(), &published));
+    let wait = preferred_wait(&headers);
+    let published = match wait {
+        Some(wait) => news(&api, &headers, wait).await,
+        None => published(&api),
+    }?;
+    let mut response = if is_known(&headers, &published) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let made = api.deltas.lock().unwrap_or_else(PoisonError::into_inner).since(from);
+        Body::from(made.map_err(|none| Problem::new(StatusCode::NOT_FOUND, none.to_string()))?)
+            .into_response()
+    };
+    if wait.is_some() {
+        response.headers_mut().insert("preference-applied", HeaderValue::from_static("wait"));
     }
-    let made = api.deltas.lock().unwrap_or_else(PoisonError::into_inner).since(from);
-    let body = made.map_err(|none| Problem::new(StatusCode::NOT_FOUND, none.to_string()))?;
-    Ok(described(Body::from(body).into_response(), &published))
+    Ok(described(response, &published))
+}
+
+/// How long a filter would have something new waited for.
+fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+    let fields = headers.get_all("prefer").iter().filter_map(|field| field.to_str().ok());
+    let mut preferences = fields.flat_map(|field| field.split(',')).map(str::trim);
+    let seconds = preferences.find_map(|preference| preference.strip_prefix("wait=")?.trim().parse().ok());
+    seconds.map(Duration::from_secs).map(|wait| wait.min(MOST_WAIT))
+}
+
+/// The snapshot that is served as soon as the filter does not have it, or after `wait` has passed.
+async fn news(api: &Api, headers: &HeaderMap, wait: Duration) -> Result<Arc<Published>, Problem> {
+    let (mut watch, mut ending) = (api.control.watch(), api.ending.clone());
+    let is_news =
+        |served: &Option<Arc<Published>>| served.as_deref().is_some_and(|it| !is_known(headers, it));
+    tokio::select! {
+        _ = watch.wait_for(is_news) => {}
+        _ = ending.wait_for(|ending| *ending) => {}
+        () = tokio::time::sleep(wait) => {}
+    }
+    published(api)
 }
 
 /// The snapshot that is served, noted so that deltas from it can be made later.
@@ -130,7 +164,7 @@ pub async fn events(
     let latest_ms = now_ms() + MAX_AHEAD_MS;
     batch.events.iter_mut().for_each(|event| event.time_ms = event.time_ms.min(latest_ms));
     let receipt = api.control.store().append(identity.tenant, batch)?;
-    match tokio::time::timeout(std::time::Duration::from_secs(COMMIT_S), receipt).await {
+    match tokio::time::timeout(Duration::from_secs(COMMIT_S), receipt).await {
         Ok(Ok(result)) => {
             let appended = result?;
             api.control.count_events(appended.stored, appended.known);

@@ -309,6 +309,38 @@ async fn a_delta_is_served_from_a_serial_that_was_served_here() {
     assert_eq!(server.get(&from, "wrong").await.status, StatusCode::UNAUTHORIZED);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delta_is_waited_for_as_long_as_the_filter_prefers() {
+    let server = Server::start(&[("block:plain:a.txt", "evil.example\n")]).await;
+    let token = format!("Bearer {}", server.control.plugin_token());
+    let ask = async |path: &str, etag: &str, prefer: &str| {
+        let fields = [("authorization", token.as_str()), ("if-none-match", etag), ("prefer", prefer)];
+        server.ask(Method::GET, path, &fields, "").await
+    };
+    let old = ask("/v1/snapshot", "", "").await;
+    let (serial, etag) =
+        (Snapshot::open(old.body.clone(), &[]).unwrap().serial(), old.field(header::ETAG).to_owned());
+    let from = format!("/v1/snapshot/delta?from={serial}");
+    let start = Instant::now();
+    let nothing = ask(&from, &etag, "return=minimal, wait=1").await;
+    assert_eq!(nothing.status, StatusCode::NOT_MODIFIED);
+    assert_eq!(nothing.headers["preference-applied"], "wait");
+    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+    let start = Instant::now();
+    let vetter = server.token(Role::Vetter);
+    let body = json!({"name": "decided.example", "decision": "malicious"});
+    let decide = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        server.post("/api/v1/vetting", &vetter, &body).await
+    };
+    let (news, _) = tokio::join!(ask(&from, &etag, "wait=20"), decide);
+    assert_eq!(news.status, StatusCode::OK);
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    let start = Instant::now();
+    assert_eq!(ask(&from, &etag, "wait=20").await.status, StatusCode::OK, "there is something already");
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
 /// Drives a core feed against the server until it has nothing to ask; the last snapshot it made ready.
 async fn drive(server: &Server, feed: &mut Feed, now_ms: u64) -> Option<Snapshot> {
     let mut ready = None;

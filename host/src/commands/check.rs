@@ -29,7 +29,7 @@ use serde_json::json;
 use crate::bundled;
 use crate::config::Config;
 use crate::control::{Control, SNAPSHOT_FILE};
-use crate::explain::{INDEX_FILE, Index, Place};
+use crate::explain::{Index, Place};
 use crate::lists::{self, OpenError};
 
 /// The longest reply that is read from a scorer, bytes.
@@ -248,7 +248,7 @@ impl Checker {
 
     /// Says list, line and text of what is listed, from the index that lies beside the snapshot.
     pub fn with_index(mut self, data_dir: &Path) -> Self {
-        self.index = Index::open(&data_dir.join(INDEX_FILE)).ok();
+        self.index = Index::open(data_dir).ok();
         self
     }
 

@@ -1,30 +1,28 @@
 //! Lists, policy and decisions to a signed snapshot.
 //!
-//! A decision changes only the vetted section and the manifest: the names stay loaded in the builder, so that
-//! the snapshot with it is served in a fraction of a second, and filters fetch a few kilobytes.
+//! The names stay loaded in the builder ([`Loaded`]): a decision changes only the vetted section and the manifest, a
+//! few changed names an overlay, and the snapshot with them is served in a fraction of a second, of which filters
+//! fetch a few kilobytes.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use dnsvet_core::lists::Format;
-use dnsvet_core::model::Brands;
 use dnsvet_core::name::Name;
 use dnsvet_core::policy::identity::hashed;
 use dnsvet_core::policy::{Group, Policy};
-use dnsvet_core::snapshot::{BuildError, Builder, Decision as Judged, Role, Snapshot, SnapshotError, Vetted};
+use dnsvet_core::snapshot::{BuildError, Decision as Judged, Snapshot, SnapshotError, Vetted};
 use dnsvet_core::verdict::inspect::is_inside;
-use dnsvet_models::registry::{Registry, RegistryError};
+use dnsvet_models::registry::RegistryError;
 use ed25519_dalek::SigningKey;
 
-use super::subscription::shelf::{Shelf, Slot};
-use super::{ControlError, ListStatus, Published, own, relief, rpz, secret};
-use crate::bundled;
-use crate::config::{Config, ListConfig};
-use crate::explain::{INDEX_FILE, Places};
+use super::loaded::{self, Loaded};
+use super::subscription::shelf::Shelf;
+use super::{ControlError, ListStatus, Published, relief, rpz, secret};
+use crate::config::Config;
 use crate::leases;
-use crate::lists::{self, ListReport, ListSource, Place};
+use crate::lists::{self, Place};
 use crate::store::control::{ControlStore, Decision, Scope};
 use crate::store::{StoreError, Tenant, now_ms};
 use crate::xfr::policy::Entry;
@@ -32,8 +30,6 @@ use crate::zones::{self, UnknownZone};
 
 /// The last good snapshot, in the data folder.
 pub const SNAPSHOT_FILE: &str = "snapshot.dvs";
-/// The model in the filter.
-const SMALL_MODEL: &str = "small";
 /// A snapshot that is older than this should have been replaced, milliseconds.
 const EXPIRES_MS: u64 = 30 * 86_400_000;
 
@@ -87,14 +83,6 @@ pub struct Compiler {
     loaded: Option<Loaded>,
 }
 
-/// What stays in memory between two snapshots.
-struct Loaded {
-    builder: Builder,
-    lists: Vec<ListStatus>,
-    /// The policy of the configuration, without what holds for a while.
-    policy: Policy,
-}
-
 impl Compiler {
     /// Takes the keys from the data folder, or makes them.
     pub fn open(config: Config, state: Arc<dyn ControlStore>) -> Result<Self, ControlError> {
@@ -135,14 +123,25 @@ impl Compiler {
         self.config = config;
     }
 
-    /// Reads everything again; what was loaded before stays if that fails.
+    /// Reads policy and lists again, of lists those that changed; what is in force stays if that fails.
     pub fn reload(&mut self) -> Result<Published, CompileError> {
-        let (mut fresh, places) = load(&self.config, self.key_seed)?;
-        let published = self.build(&mut fresh)?;
-        self.loaded = Some(fresh);
-        if let Err(error) = places.write(&self.folder.join(INDEX_FILE)) {
-            tracing::warn!(%error, "where listed names stand could not be kept; `dnsvet check` can't say lines");
-        }
+        let policy = policy(&self.config)?;
+        let shelf = Shelf::of(&self.config.data_dir);
+        let wanted = loaded::wanted(&self.config, &shelf);
+        let mut loaded = match self.loaded.take_if(|loaded| loaded.is_of(&wanted)) {
+            Some(mut held) => {
+                if let Err(error) = held.update(&wanted, &shelf) {
+                    self.loaded = Some(held);
+                    return Err(error);
+                }
+                held.policy = policy;
+                held
+            }
+            None => Loaded::fresh(&wanted, &shelf, self.key_seed, policy)?,
+        };
+        // Should the builder refuse these lists, the next order reads everything afresh.
+        let published = self.build(&mut loaded)?;
+        self.loaded = Some(loaded);
         Ok(published)
     }
 
@@ -163,10 +162,7 @@ impl Compiler {
         builder.serial(serial).times(made_ms, made_ms + EXPIRES_MS);
         let bytes = Bytes::from(builder.build(Some(&self.key))?);
         let opened = Snapshot::open(bytes.clone(), &[self.key.verifying_key()])?;
-        for (status, info) in loaded.lists.iter_mut().zip(opened.lists()) {
-            status.entries = info.entries;
-        }
-        let lists = loaded.lists.clone();
+        let lists = loaded.statuses(opened.lists());
         let (id, groups) = (opened.id().to_owned(), group_names(&opened));
         Ok(Published { id, serial, bytes, built_ms: made_ms, lists, groups })
     }
@@ -176,96 +172,23 @@ impl Compiler {
         rpz::entries(&self.config, self.state.as_ref())
     }
 
-    /// Writes a snapshot to the data folder, whole or not at all.
-    pub fn keep(&self, published: &Published) -> std::io::Result<()> {
+    /// Writes a snapshot to the data folder, whole or not at all, and where the entries of its lists stand.
+    pub fn keep(&mut self, published: &Published) -> std::io::Result<()> {
         let path = self.folder.join(SNAPSHOT_FILE);
         let fresh = path.with_extension("dvs.new");
         let mut file = std::fs::File::create(&fresh)?;
         std::io::Write::write_all(&mut file, &published.bytes)?;
         file.sync_all()?;
-        std::fs::rename(&fresh, &path)
+        std::fs::rename(&fresh, &path)?;
+        if let Some(Err(error)) = self.loaded.as_mut().map(|loaded| loaded.index(&self.folder)) {
+            tracing::warn!(%error, "where listed names stand could not be kept; `dnsvet check` can't say lines");
+        }
+        Ok(())
     }
 }
 
 fn group_names(snapshot: &Snapshot) -> Vec<String> {
     snapshot.policy().groups.iter().map(|group| group.name.clone()).collect()
-}
-
-/// Policy, lists and brands into a builder.
-fn load(config: &Config, key_seed: [u8; 16]) -> Result<(Loaded, Places), CompileError> {
-    let mut builder = Builder::new(0, key_seed);
-    let mut places = Places::default();
-    let policy = policy(config)?;
-    let shelf = Shelf::of(&config.data_dir);
-    let mut statuses = Vec::new();
-    let mut has_popular = false;
-    for (info, text) in own::lists(config) {
-        let source = ListSource { role: info.role, format: Some(Format::Adblock), place: own::place(&info) };
-        statuses.push(status(lists::add_text(
-            &mut builder,
-            Some(&mut places),
-            info,
-            &source,
-            text.as_bytes(),
-        ))?);
-    }
-    for list in &config.lists {
-        let text = text_of(list, &shelf)?;
-        has_popular |= list.source.role == Role::Popular && text.is_some();
-        let text = text.unwrap_or_default();
-        let report = lists::add_text(&mut builder, Some(&mut places), list.info(), &list.source, &text);
-        statuses.push(status(report)?);
-    }
-    // Without popular names nothing would keep a model from blocking them, so those are never left out.
-    for list in bundled::lists() {
-        if config.lists.is_empty() || list.role == Role::Popular && !has_popular {
-            let report = list.add_to(&mut builder, Some(&mut places)).map_err(CompileError::Bundled)?;
-            statuses.push(status(report)?);
-        }
-    }
-    let brands = bundled::brand_names().map_err(CompileError::Bundled)?;
-    let brands = String::from_utf8_lossy(&brands);
-    builder.brands(Brands::from_popular(brands.lines()).encode());
-    builder.small_model(small_model()?);
-    Ok((Loaded { builder, lists: statuses, policy }, places))
-}
-
-/// The text of a list as it is in force: a file as it is now, of a URL the last good copy. `None` if it was never
-/// fetched: the list is there and empty, so that it has a place in the overview.
-fn text_of(list: &ListConfig, shelf: &Shelf) -> Result<Option<Vec<u8>>, CompileError> {
-    match &list.source.place {
-        Place::File(path) => Ok(Some(lists::read(path)?)),
-        place => match shelf.read(&Shelf::key(&list.name, &place.to_string()), Slot::Good) {
-            Ok(copy) => Ok(copy.map(|copy| copy.text)),
-            Err(error) => {
-                tracing::warn!(list = list.name, %error, "a list is empty until it is fetched again");
-                Ok(None)
-            }
-        },
-    }
-}
-
-/// The bundled small model, in the form that filters read.
-fn small_model() -> Result<Vec<u8>, CompileError> {
-    let small = Registry::bundled().get(SMALL_MODEL)?;
-    Ok(small.dvm.map(Cow::into_owned).unwrap_or_default())
-}
-
-/// A report as the overview shows it; refused if the list was clearly written in another format.
-fn status(report: ListReport) -> Result<ListStatus, CompileError> {
-    let first_rejected = report.complaints().next();
-    let counts = report.counts;
-    // What was fetched was looked at when it came; one bad list out there must not stop the others here.
-    if let (Place::File(_), 0, Some(first)) = (&report.place, counts.entries, &first_rejected) {
-        let (place, first) = (report.place.clone(), first.clone());
-        return Err(CompileError::NoRules { place, lines: counts.lines, format: report.format, first });
-    }
-    if let Some(first) = &first_rejected {
-        tracing::warn!(list = report.name, rejected = counts.rejected, first, "lines of a list were skipped");
-    }
-    let (name, role) = (report.name, report.role.as_str().to_owned());
-    let (entries, rejected) = (counts.entries, counts.rejected);
-    Ok(ListStatus { name, role, entries, rejected, first_rejected, ..ListStatus::default() })
 }
 
 /// The policy that a configuration means: its groups, and one for everybody who is in none.

@@ -10,6 +10,7 @@
 //! then, so one whose compile fails is still there for the next.
 
 mod compile;
+mod loaded;
 mod metrics;
 mod own;
 mod relief;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! waiting ──poll──► ask for the delta from the serial in force ──304──► waiting
+//!                      │ (held until there is one, if the other side does that)
 //!                      │                  └──200: all that changed ──► Ready
 //!                      │ 404, damaged, or nothing in force
 //!                      ▼
@@ -13,7 +14,9 @@
 //! ```
 //!
 //! Only the manifest and chunks that changed travel; equal pieces are shared with the snapshot in force. A small
-//! change, as of a person's decision, is in force after one request. Whatever goes wrong, what is in force stays.
+//! change, as of a person's decision, is in force after one request, which a control plane that knows `Prefer:
+//! wait=N` (RFC 7240 section 4.3) answers as soon as there is something new: polls are as many as without, and a
+//! change needs none of their time. Whatever goes wrong, what is in force stays.
 
 mod download;
 
@@ -33,6 +36,8 @@ use crate::verdict::cache::lasts;
 const HEAD_BYTES: usize = 64 * 1024;
 /// The longest wait while the control plane is away, or what comes of it is damaged, ms: so soon is a decision in force after it is back.
 const MOST_AWAY_MS: u64 = 5_000;
+/// The longest that a poll may be held, seconds.
+const MOST_HELD_S: u32 = 20;
 /// The longest wait after a snapshot was refused, ms.
 const MOST_REFUSED_MS: u64 = 60_000;
 /// The most snapshots that answer side by side while one takes over from another. Were there more, because
@@ -50,10 +55,11 @@ pub struct FeedConfig {
     pub token: String,
     /// Keys of which one must have signed; none: unsigned snapshots are taken too.
     pub keys: Vec<VerifyingKey>,
-    /// Milliseconds between two polls, less up to a quarter of jitter. 1 s puts a person's decision in force
-    /// within 2 s.
+    /// Milliseconds from one poll to the next, less up to a quarter of jitter. The control plane may hold a poll for
+    /// the whole seconds of it, until there is something new; with one that does not, 1 s puts a person's decision
+    /// in force within 2 s.
     pub poll_ms: u32,
-    /// A request is given up after this many milliseconds.
+    /// A request is given up after this many milliseconds, those left out that it may be held.
     pub timeout_ms: u32,
     /// The largest snapshot taken, bytes.
     pub most_bytes: u64,
@@ -107,6 +113,8 @@ pub struct Feed {
     by_ranges: bool,
     head_bytes: usize,
     due_ms: u64,
+    /// When the request in flight was given out.
+    asked_ms: u64,
     failures: u32,
     restarts: u32,
     random: u64,
@@ -133,6 +141,7 @@ impl Feed {
             by_ranges: false,
             head_bytes: HEAD_BYTES,
             due_ms: 0,
+            asked_ms: 0,
             failures: 0,
             restarts: 0,
             random,
@@ -150,6 +159,7 @@ impl Feed {
         if self.in_flight.is_some() {
             return None;
         }
+        self.asked_ms = now_ms;
         let waits = lasts(self.due_ms, now_ms, MOST_REFUSED_MS.max(u64::from(self.config.poll_ms)));
         let range = self.download.as_ref().and_then(Download::next_range);
         if let Some(range) = range.filter(|_| self.failures == 0 || !waits) {
@@ -164,7 +174,13 @@ impl Feed {
         let mut callout = match &whole {
             Some((serial, _)) if !self.by_ranges => {
                 self.in_flight = Some(Asked::Delta);
-                self.callout(format!("{}/delta?from={serial}", self.config.path), None)
+                let mut callout = self.callout(format!("{}/delta?from={serial}", self.config.path), None);
+                let held_s = (self.config.poll_ms / 1_000).min(MOST_HELD_S);
+                if held_s > 0 {
+                    callout.headers.push(("prefer".into(), format!("wait={held_s}")));
+                    callout.timeout_ms = callout.timeout_ms.saturating_add(held_s * 1_000);
+                }
+                callout
             }
             _ => {
                 self.in_flight = Some(Asked::Head);
@@ -219,7 +235,8 @@ impl Feed {
                 self.failures = 0;
                 if !matches!(step, FeedStep::More | FeedStep::Swapped(_)) {
                     self.restarts = 0;
-                    self.wait(now_ms, MOST_AWAY_MS);
+                    // A poll that was held took its time already.
+                    self.wait(self.asked_ms, MOST_AWAY_MS);
                 }
                 step
             }
@@ -258,11 +275,11 @@ impl Feed {
     }
 
     /// The next poll: the interval, doubled for each failure in a row up to `most_ms`, less jitter.
-    fn wait(&mut self, now_ms: u64, most_ms: u64) {
+    fn wait(&mut self, from_ms: u64, most_ms: u64) {
         let poll = u64::from(self.config.poll_ms);
         let wait = (poll << self.failures.min(16)).min(most_ms.max(poll));
         self.random = mix(self.random);
-        self.due_ms = now_ms + wait - (wait / 4) * (self.random >> 48) / (1 << 16);
+        self.due_ms = from_ms + wait - (wait / 4) * (self.random >> 48) / (1 << 16);
     }
 
     fn on_delta(&mut self, reply: &Reply) -> Result<FeedStep, SnapshotError> {

@@ -370,6 +370,19 @@ fn a_changed_name_is_in_force_after_one_small_request() {
 }
 
 #[test]
+fn the_next_poll_is_due_at_once_after_one_that_was_held_and_a_second_after_one_that_was_not() {
+    let (_, mut server, mut feed) = served(100);
+    let held = feed.next_request(5_000).unwrap();
+    assert!(held.headers.contains(&("prefer".into(), "wait=1".into())), "{held:?}");
+    assert_eq!(held.timeout_ms, FeedConfig::default().timeout_ms + 1_000);
+    assert!(matches!(feed.on_reply(&server.answer(&held), 6_000), FeedStep::Idle));
+    let at_once = feed.next_request(6_000).unwrap();
+    assert!(matches!(feed.on_reply(&server.answer(&at_once), 6_010), FeedStep::Idle));
+    assert!(feed.next_request(6_700).is_none());
+    assert!(feed.next_request(7_000).is_some());
+}
+
+#[test]
 fn without_a_delta_from_here_ranges_are_fetched_in_the_same_poll() {
     let (mut builder, mut server, mut feed) = served(20_000);
     for serial in 2..40 {
