@@ -4,6 +4,7 @@ mod alone;
 mod clients;
 mod dashboard;
 mod events;
+mod groups;
 mod line;
 mod list;
 mod policy;

@@ -3,3 +3,4 @@
 mod control;
 mod refused;
 mod scorer;
+mod swap;

@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 use xtask::line::Ports;
 
@@ -48,6 +48,10 @@ impl Door {
     pub const MAIN: [Door; 4] = [Door::Udp, Door::Tcp, Door::Doh, Door::Envoy];
     /// All of them.
     pub const ALL: [Door; 6] = [Door::Udp, Door::Tcp, Door::Doh, Door::DohGet, Door::Envoy, Door::EnvoyGet];
+
+    fn is_get(self) -> bool {
+        matches!(self, Door::DohGet | Door::EnvoyGet)
+    }
 
     /// The door's name in events.
     pub fn event_name(self) -> &'static str {
@@ -88,6 +92,17 @@ impl Reply {
         match self {
             Reply::Message(wire) => {
                 Message::from_vec(wire).ok().map(|message| u16::from(message.metadata.response_code))
+            }
+            _ => None,
+        }
+    }
+
+    /// RCODE and number of answers from a message's header alone; `None` if there is none.
+    pub fn header(&self) -> Option<(u8, u16)> {
+        match self {
+            Reply::Message(wire) => {
+                let [_, _, _, flags, _, _, a, b, ..] = wire[..] else { return None };
+                Some((flags & 15, u16::from_be_bytes([a, b])))
             }
             _ => None,
         }
@@ -199,8 +214,10 @@ impl Client {
         self.runtime.block_on(async {
             let http = match door {
                 Door::Udp | Door::Tcp => None,
-                Door::Doh | Door::DohGet => Some(self.connect(self.ports.doh).await),
-                Door::Envoy | Door::EnvoyGet => Some(self.connect(self.ports.envoy).await),
+                Door::Doh | Door::DohGet => Some(self.connect(Ipv4Addr::LOCALHOST, self.ports.doh).await),
+                Door::Envoy | Door::EnvoyGet => {
+                    Some(self.connect(Ipv4Addr::LOCALHOST, self.ports.envoy).await)
+                }
             };
             let mut replies = vec![Reply::Nothing; count];
             let mut tasks = JoinSet::new();
@@ -250,13 +267,32 @@ impl Client {
         };
         let request = request.expect("a request");
         self.runtime.block_on(async {
-            let http = self.connect(self.ports.envoy).await;
+            let http = self.connect(Ipv4Addr::LOCALHOST, self.ports.envoy).await;
             tokio::time::timeout(PATIENCE, send(http, request)).await.unwrap_or(Reply::Nothing)
         })
     }
 
-    async fn connect(&self, port: u16) -> SendRequest<Body> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.expect("the DoH door is open");
+    /// Runs to the end.
+    pub fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    pub(crate) fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// A connection to a DoH door that stays, from an address of loopback.
+    pub(crate) async fn session(&self, door: Door, from: Ipv4Addr) -> Session {
+        let envoy = matches!(door, Door::Envoy | Door::EnvoyGet);
+        let http = self.connect(from, if envoy { self.ports.envoy } else { self.ports.doh }).await;
+        Session { http, method: if door.is_get() { Method::GET } else { Method::POST } }
+    }
+
+    async fn connect(&self, from: Ipv4Addr, port: u16) -> SendRequest<Body> {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((from, 0).into()).expect("an address of loopback");
+        let door = (Ipv4Addr::LOCALHOST, port).into();
+        let stream = socket.connect(door).await.expect("the DoH door is open");
         // Else the kernel holds small parts of the handshake back for 40 ms.
         stream.set_nodelay(true).expect("a connected socket");
         let name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
@@ -268,6 +304,19 @@ impl Client {
             hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.expect("HTTP/2");
         tokio::spawn(connection);
         sender
+    }
+}
+
+/// A connection to a DoH door.
+#[derive(Clone)]
+pub(crate) struct Session {
+    http: SendRequest<Body>,
+    method: Method,
+}
+
+impl Session {
+    pub(crate) async fn ask(self, wire: Vec<u8>) -> Reply {
+        doh(self.http, self.method, wire).await
     }
 }
 

@@ -11,6 +11,8 @@
 pub mod api;
 pub mod client;
 pub mod false_server;
+pub mod flow;
+pub mod load;
 pub mod names;
 pub mod rig;
 pub mod scorer;

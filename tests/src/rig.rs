@@ -36,6 +36,10 @@ pub struct Plan {
     pub group: String,
     /// Keys at the top of `dnsvet.toml`.
     pub keys: String,
+    /// Further lines of the upstream's `server:` section.
+    pub upstream: String,
+    /// Whether the binaries of `--release` run.
+    pub release: bool,
 }
 
 impl Plan {
@@ -49,6 +53,8 @@ impl Plan {
             plugin: None,
             group: String::new(),
             keys: String::new(),
+            upstream: String::new(),
+            release: false,
         }
     }
 }
@@ -81,7 +87,7 @@ impl Rig {
         let folder = workspace::target().join("tmp").join(plan.name);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
-        let upstream = Upstream::start(&folder.join("upstream"), "")?;
+        let upstream = Upstream::start(&folder.join("upstream"), &plan.upstream)?;
 
         let list = folder.join("blocked.txt");
         fs::write(&list, plan.blocked.join("\n") + "\n").map_err(Error::file(&list))?;
@@ -90,6 +96,7 @@ impl Rig {
 
         let mut options = Options::new(&folder, Ports::free()?);
         options.serve_flags = vec!["--config".into(), config.display().to_string()];
+        options.release = plan.release;
         if let Some(plugin) = plan.plugin {
             options.plugin = plugin;
         }

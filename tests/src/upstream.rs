@@ -22,7 +22,7 @@ pub struct Upstream {
     /// Its port on loopback, UDP and TCP.
     pub port: u16,
     log: PathBuf,
-    _child: Child,
+    child: Option<Child>,
 }
 
 impl Upstream {
@@ -66,12 +66,17 @@ remote-control:
         child.wait_until(Duration::from_secs(20), || {
             TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
         })?;
-        Ok(Self { port, log, _child: child })
+        Ok(Self { port, log, child: Some(child) })
     }
 
     /// As `dnsvet serve` wants it.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it; what it was asked can still be read.
+    pub fn stop(&mut self) {
+        self.child = None;
     }
 
     /// How often each name was asked so far, lower case, without trailing dot.

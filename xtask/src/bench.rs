@@ -11,6 +11,7 @@ use crate::{build, shell, system, wasm, workspace};
   cargo xtask bench snapshot
   cargo xtask bench snapshot lists/ads.hosts
   cargo xtask bench faults
+  cargo xtask bench reload
   cargo xtask bench replay /var/tmp")]
 pub struct Args {
     #[command(subcommand)]
@@ -30,6 +31,11 @@ enum What {
     Models,
     /// How soon questions are answered while the scorer is stopped, slow, or answers garbage.
     Faults,
+    /// What a changed list costs service: silence, lost answers, time until it is in force, memory.
+    Reload {
+        /// A plain or hosts list, `.gz` or not [default: blocklist-1m.txt.gz of TEST_DATA, else the bundled list].
+        list: Option<PathBuf>,
+    },
     /// A replay of ten million stored events.
     Replay {
         /// Where the events lie, or are put: half a gigabyte, kept [default: target/replay].
@@ -42,12 +48,13 @@ pub fn run(args: &Args) -> Result<(), Error> {
     match &args.what {
         What::Snapshot { list } => {
             wasm::build(false)?;
-            let list = match list {
-                Some(list) => std::path::absolute(list).map_err(Error::file(list))?,
-                None => default_list()?,
-            };
-            println!("list                {}", list.display());
-            cargo_bench("dnsvet", "snapshot", Some(&list))
+            cargo_bench("dnsvet", "snapshot", Some(&chosen(list.as_deref())?))
+        }
+        What::Reload { list } => {
+            wasm::build(false)?;
+            shell::show(&mut build::binaries(true))?;
+            system::ensure(&system::TEST_TOOLS, "the measurement")?;
+            cargo_bench("dnsvet-tests", "reload", Some(&chosen(list.as_deref())?))
         }
         What::Wasm => {
             wasm::build(false)?;
@@ -79,6 +86,16 @@ fn cargo_bench(package: &str, bench: &str, argument: Option<&Path>) -> Result<()
         cargo.arg("--").arg(argument);
     }
     shell::show(&mut cargo)
+}
+
+/// The list to measure with, which is printed.
+fn chosen(list: Option<&Path>) -> Result<PathBuf, Error> {
+    let list = match list {
+        Some(list) => std::path::absolute(list).map_err(Error::file(list))?,
+        None => default_list()?,
+    };
+    println!("list                {}", list.display());
+    Ok(list)
 }
 
 /// A million names where the test data is; else the list that is bundled, unpacked.
