@@ -36,6 +36,8 @@ enum What {
         /// A plain or hosts list, `.gz` or not [default: blocklist-1m.txt.gz of TEST_DATA, else the bundled list].
         list: Option<PathBuf>,
     },
+    /// What a thousand groups cost a question, against one.
+    Groups,
     /// A replay of ten million stored events.
     Replay {
         /// Where the events lie, or are put: half a gigabyte, kept [default: target/replay].
@@ -68,6 +70,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
                 Some(&std::path::absolute(&folder).map_err(Error::file(&folder))?),
             )
         }
+        What::Groups => cargo_bench("dnsvet", "groups", None),
         What::Models => cargo_bench("dnsvet-models", "inference", None),
         What::Faults => {
             wasm::build(false)?;
