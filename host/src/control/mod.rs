@@ -43,6 +43,8 @@ pub use crate::store::now_ms;
 pub use compile::{CompileError, SNAPSHOT_FILE};
 pub use metrics::MetricsSource;
 
+/// How much less than others the compiler gets of a core that both want, as `nice` counts.
+const COMPILER_NICE: i32 = 10;
 /// Label of the built-in plugin's token.
 const PLUGIN_TOKEN: &str = "built-in plugin";
 
@@ -501,6 +503,10 @@ fn compiling(
     metrics: &metrics::Metrics,
     zone: Option<&Publisher>,
 ) {
+    // Of this thread alone: questions go first where cores are few.
+    if let Err(error) = rustix::process::nice(COMPILER_NICE) {
+        tracing::debug!(%error, "the compiler runs with the priority of all");
+    }
     while let Ok(first) = queue.recv() {
         let mut replies = Vec::new();
         let mut reload = false;
