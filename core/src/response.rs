@@ -197,7 +197,8 @@ fn encode(
                 put_record_head(&mut out, QNAME_POINTER, *rtype, query, ttl_s, rdata.len());
                 out.extend_from_slice(rdata);
             }
-            if out.len() > limit {
+            let opt_bytes = if query.edns.is_some() { OPT_BYTES } else { 0 };
+            if out.len() + opt_bytes > limit {
                 return encode(query, rcode, Body::Cut, ttl_s, ede, limit, encrypted);
             }
         }
@@ -219,6 +220,8 @@ fn encode(
     out
 }
 
+/// An OPT record without options.
+const OPT_BYTES: usize = 11;
 /// Option number, length and EDE code.
 const EDE_HEAD_BYTES: usize = 6;
 /// An EDE text is for people: longer ones only make the answer an amplifier.
@@ -317,7 +320,7 @@ pub(crate) struct OptRecord<'a> {
 impl OptRecord<'_> {
     /// Its length without padding.
     pub(crate) fn encoded_bytes(&self) -> usize {
-        11 + self.ede.map_or(0, |(_, text)| EDE_HEAD_BYTES + text.len())
+        OPT_BYTES + self.ede.map_or(0, |(_, text)| EDE_HEAD_BYTES + text.len())
     }
 }
 
@@ -329,7 +332,7 @@ pub(crate) fn put_opt(out: &mut Vec<u8>, record: &OptRecord<'_>) {
         padded.saturating_sub(unpadded + 4)
     });
     let padding = padding.filter(|bytes| unpadded + 4 + bytes <= MAX_MESSAGE_BYTES);
-    let data_bytes = record.encoded_bytes() - 11 + padding.map_or(0, |bytes| 4 + bytes);
+    let data_bytes = record.encoded_bytes() - OPT_BYTES + padding.map_or(0, |bytes| 4 + bytes);
     out.push(0);
     put_u16(out, rtype::OPT);
     put_u16(out, UDP_BYTES);

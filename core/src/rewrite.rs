@@ -126,6 +126,23 @@ mod tests {
     }
 
     #[test]
+    fn records_of_other_classes_do_not_become_records_of_the_internet() {
+        let (query, target) = (query(1232), Name::parse("safe.example").unwrap());
+        let mut upstream = upstream(1);
+        // The address: class CH, whose A records have other data (RFC 1035 section 3.4 is for the Internet).
+        let class = upstream.len() - 12;
+        assert_eq!(upstream[class..class + 2], [0, 1]);
+        upstream[class + 1] = 3;
+        let wire = answer(&query, &target, 60, &upstream, true).unwrap();
+        let records = decode_answer(&wire).unwrap().records;
+        assert!(
+            records.iter().all(|record| record.class == 1 && record.rtype == rtype::CNAME),
+            "{records:?}"
+        );
+        assert_eq!(records.len(), 2);
+    }
+
+    #[test]
     fn an_answer_that_grew_too_long_for_udp_is_cut() {
         let (query, target) = (query(512), Name::parse("safe.example").unwrap());
         let wire = answer(&query, &target, 60, &upstream(30), true).unwrap();

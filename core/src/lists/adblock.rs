@@ -20,13 +20,12 @@ mod modifiers;
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
 use self::modifiers::Modifiers;
 use super::pattern::{Pattern, Start};
 use super::regex::between_slashes;
 use super::{Conditions, Effect, LocalData, Out, Rule, Scope, Trigger, Why, hosts, name_of, plain_name};
 use crate::name::{Name, NameError};
+use crate::policy::nets::canonical;
 
 /// What parts a cosmetic rule's names from its body.
 const COSMETIC: [&str; 12] =
@@ -220,7 +219,7 @@ fn mask(body: &str, narrowed: bool) -> Result<Trigger, Why> {
         return Err(Why::Name(NameError::Character('|')));
     }
     if let Some(address) = address_of(rest) {
-        return Ok(Trigger::Address(IpNet::from(address)));
+        return Ok(Trigger::Address(canonical(address.into())));
     }
     if ends && let Some(trigger) = name(start, rest) {
         return trigger;

@@ -22,6 +22,7 @@ use super::pattern::Pattern;
 use super::records::{self, CNAME};
 use super::{Conditions, Effect, LocalData, Out, Rule, Scope, Trigger, Why};
 use crate::name::Name;
+use crate::policy::nets::canonical;
 use crate::verdict::Action;
 
 /// What earlier lines said.
@@ -294,5 +295,5 @@ fn prefix(text: &str) -> Result<IpNet, Why> {
     if net.trunc() != net {
         return Err(Why::AddressTrigger("zeros behind the prefix"));
     }
-    Ok(net)
+    Ok(canonical(net))
 }

@@ -6,6 +6,9 @@ use super::wire::{DecodeError, Reader, RecordHead};
 use super::{Header, MAX_MESSAGE_BYTES, flag, rtype};
 use crate::name::Name;
 
+/// The class of the Internet.
+const INTERNET: u16 = 1;
+
 /// A response's code and answer section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -77,7 +80,7 @@ pub fn decode_answer(wire: &[u8]) -> Result<Answer, DecodeError> {
 
 /// Visits the records of the answer section with data that can stand in another message: that of aliases with
 /// its name written out, that of types newer than RFC 1035 as it is (RFC 3597 section 4: no compression there).
-/// Other types and signatures are passed over.
+/// Other types, other classes and signatures are passed over.
 pub(crate) fn for_each_answer(
     wire: &[u8],
     mut visit: impl FnMut(&Name, u16, u32, &[u8]),
@@ -88,7 +91,11 @@ pub(crate) fn for_each_answer(
         let start = reader.at();
         let owner = reader.name()?;
         let head = reader.record_body(start)?;
-        if let Data::Cname(target) = decode_data(wire, &head)? {
+        let data = decode_data(wire, &head)?;
+        if head.class != INTERNET {
+            continue;
+        }
+        if let Data::Cname(target) = data {
             visit(&owner, head.rtype, lasting(head.ttl), &target.to_wire());
         } else if matches!(head.rtype, rtype::A | rtype::AAAA | rtype::TXT | rtype::SVCB | rtype::HTTPS) {
             visit(
@@ -150,7 +157,6 @@ pub(super) fn lasting(ttl: u32) -> u32 {
 }
 
 fn decode_data(wire: &[u8], head: &RecordHead) -> Result<Data, DecodeError> {
-    const INTERNET: u16 = 1;
     if head.class != INTERNET {
         return Ok(Data::Other);
     }

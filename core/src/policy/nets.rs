@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 /// Networks with what belongs to them, found by longest prefix in one look-up for each length that occurs.
 #[derive(Debug, Clone, Default)]
@@ -14,9 +14,9 @@ pub struct Nets {
 }
 
 impl Nets {
-    /// Adds a network; bits of the host are passed over.
+    /// Adds a network, as [`canonical`] has it.
     pub fn add(&mut self, net: IpNet, number: u32) {
-        let net = net.trunc();
+        let net = canonical(net);
         self.by_net.entry(net).or_default().push(number);
         if let Some(lengths) = self.lengths.get_mut(usize::from(net.addr().is_ipv6()))
             && let Err(at) = lengths.binary_search_by(|length| net.prefix_len().cmp(length))
@@ -37,6 +37,15 @@ impl Nets {
     }
 }
 
+/// A network as addresses are compared with it: without bits of the host, and one of IPv4 addresses that are written
+/// as IPv6 (`::ffff:10.0.0.0/104`) as one of IPv4.
+pub fn canonical(net: IpNet) -> IpNet {
+    let net = net.trunc();
+    let IpNet::V6(v6) = net else { return net };
+    let v4 = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
+    v4.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(net, IpNet::V4)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,5 +63,21 @@ mod tests {
         assert_eq!(of("192.0.2.1"), [2]);
         assert_eq!(of("fd00::1"), [3]);
         assert!(of("2001:db8::1").is_empty());
+    }
+    #[test]
+    fn ipv4_written_as_ipv6_is_ipv4() {
+        for (net, want) in [
+            ("::ffff:10.0.0.1/128", "10.0.0.1/32"),
+            ("::ffff:10.1.2.3/104", "10.0.0.0/8"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::ffff:0:0/95", "::fffe:0:0/95"),
+            ("10.1.2.3/8", "10.0.0.0/8"),
+            ("2001:db8::1/32", "2001:db8::/32"),
+        ] {
+            assert_eq!(canonical(net.parse().unwrap()).to_string(), want, "{net}");
+        }
+        let mut nets = Nets::default();
+        nets.add("::ffff:10.0.0.0/104".parse().unwrap(), 7);
+        assert_eq!(nets.holding("10.9.9.9".parse().unwrap()).map(|(_, n)| n).collect::<Vec<_>>(), [7]);
     }
 }

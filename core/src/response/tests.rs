@@ -208,6 +208,18 @@ fn long_ede_text_is_cut_at_a_character_so_that_the_answer_fits() {
 }
 
 #[test]
+fn records_that_leave_no_room_for_the_opt_record_are_cut() {
+    let query = query("text.example", 16, &EDNS);
+    let rest = Header::BYTES + query.raw_question.len() + 12 + OPT_BYTES;
+    for (bytes, cut) in [(1_232 - rest, false), (1_232 - rest + 1, true), (1_232 - rest + OPT_BYTES, true)] {
+        let own = Own::Records(vec![LocalData::Record { rtype: 16, rdata: vec![0; bytes] }]);
+        let wire = synthesize(&Synthesis { own: &own, ..synthesis(&query, Action::Custom) }).unwrap();
+        assert!(wire.len() <= query.udp_limit(), "{} bytes", wire.len());
+        assert_eq!(wire[2] & 2 != 0, cut, "{bytes} bytes of text");
+    }
+}
+
+#[test]
 fn padded_query_gets_answers_of_one_size_on_encrypted_transport_only() {
     let ask = Ask { edns: Some(1232), dnssec_ok: false, padding: true };
     for (udp, encrypted, padded) in [(false, true, true), (false, false, false), (true, false, false)] {

@@ -12,6 +12,9 @@ use std::cmp::Ordering;
 use super::hash::Hasher;
 use super::map::Member;
 
+/// Stands where the length of a name would that has this many bytes of text or more: many of its bytes are escaped.
+const LONG: u8 = u8::MAX;
+
 /// Two names share a hash: another key is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Collision;
@@ -33,7 +36,7 @@ impl Entry {
 /// The names of a list.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
-    /// Each name behind a byte with its length.
+    /// Each name behind its length: a byte, or [`LONG`] and two bytes.
     text: Vec<u8>,
     /// The first `sorted` ones sorted by hash and member, without duplicates.
     rows: Vec<Entry>,
@@ -46,12 +49,20 @@ pub(super) struct Entries {
 
 impl Entries {
     pub(super) fn push(&mut self, hasher: &Hasher, name: &str, member: Member) {
-        let Ok(len @ 1..) = u8::try_from(name.len()) else { return };
+        if name.is_empty() {
+            return;
+        }
         let Ok(at) = u32::try_from(self.text.len()) else {
             self.full = true;
             return;
         };
-        self.text.push(len);
+        match u8::try_from(name.len()) {
+            Ok(len) if len < LONG => self.text.push(len),
+            _ => {
+                self.text.push(LONG);
+                self.text.extend((name.len() as u16).to_le_bytes());
+            }
+        }
         self.text.extend_from_slice(name.as_bytes());
         self.rows.push(Entry { hash: hasher.whole(name), at, member });
     }
@@ -75,12 +86,7 @@ impl Entries {
     }
 
     pub(super) fn text(&self, entry: &Entry) -> &str {
-        let at = entry.at as usize;
-        let len = self.text.get(at).copied().map_or(0, usize::from);
-        self.text
-            .get(at + 1..at + 1 + len)
-            .and_then(|text| std::str::from_utf8(text).ok())
-            .unwrap_or_default()
+        text_at(&self.text, entry.at).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
     }
 
     /// The rows of a hash; settled ones only.
@@ -116,10 +122,7 @@ impl Entries {
         }
         let mut collides = false;
         let texts = &self.text;
-        let text = |entry: &Entry| {
-            let len = texts.get(entry.at as usize).copied().map_or(0, usize::from);
-            texts.get(entry.at as usize..entry.at as usize + 1 + len)
-        };
+        let text = |entry: &Entry| text_at(texts, entry.at);
         let mut last: Option<Entry> = None;
         self.rows.retain(|row| {
             let kept = match last {
@@ -153,6 +156,19 @@ impl Entries {
             rows.into_iter().map(|row| Entry { hash: hasher.whole(self.text(&row)), ..row }).collect();
         (self.sorted, self.before) = (0, None);
     }
+}
+
+/// The name whose length is at this place.
+fn text_at(texts: &[u8], at: u32) -> Option<&[u8]> {
+    let (first, rest) = texts.get(at as usize..)?.split_first()?;
+    let (len, rest) = match *first {
+        LONG => {
+            let (len, rest) = rest.split_first_chunk()?;
+            (usize::from(u16::from_le_bytes(*len)), rest)
+        }
+        len => (usize::from(len), rest),
+    };
+    rest.get(..len)
 }
 
 /// The hashes of rows that only one side has.
@@ -212,6 +228,19 @@ mod tests {
         assert_eq!(settled(&mut entries), 0);
         let hash = Hasher::new(&[1; 16]).whole("e.example");
         assert_eq!((entries.of(hash).len(), entries.of(hash + 1).len()), (1, 0));
+    }
+
+    #[test]
+    fn a_name_is_kept_however_long_its_text_is() {
+        for len in [1, 254, 255, 256, 1_020] {
+            let name = "a".repeat(len);
+            let mut entries = Entries::default();
+            push(&mut entries, &["first.example", &name, "last.example"]);
+            assert_eq!(settled(&mut entries), 3, "{len}");
+            let mut texts: Vec<&str> = entries.rows().iter().map(|row| entries.text(row)).collect();
+            texts.sort_unstable();
+            assert_eq!(texts, [name.as_str(), "first.example", "last.example"], "{len}");
+        }
     }
 
     #[test]

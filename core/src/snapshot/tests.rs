@@ -45,6 +45,17 @@ fn vetted(text: &str, decision: Decision, exact: bool, time_ms: u64) -> Vetted {
 }
 
 #[test]
+fn a_name_whose_text_is_long_for_its_escapes_is_found() {
+    let long = format!("{}.example", "\\000\\001".repeat(30) + "." + &"\\255".repeat(30));
+    let mut builder = builder();
+    builder.add(0, &name(&long), Scope::Suffix).add(0, &name("example"), Scope::Exact);
+    let snapshot = open(&mut builder);
+    assert!(long.len() > 255 && snapshot.name_count() == 2);
+    assert_eq!(found(&snapshot, &long), [(0, long.clone(), false)]);
+    assert_eq!(found(&snapshot, &format!("x.{long}")), [(0, long, false)]);
+}
+
+#[test]
 fn a_lookup_gives_every_listed_suffix_longest_first() {
     let mut builder = builder();
     builder.add(0, &name("example.com"), Scope::Suffix).add(1, &name("good.example.com"), Scope::Suffix);

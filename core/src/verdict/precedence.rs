@@ -23,6 +23,7 @@ use ipnet::IpNet;
 use crate::lists::{ClientIs, Conditions, Effect, LocalData};
 use crate::name::Name;
 use crate::policy::groups::Held;
+use crate::policy::nets::canonical;
 use crate::policy::{Mode, Policy};
 use crate::snapshot::{Hit, ListInfo, Match, Role, Snapshot};
 use crate::verdict::{Action, Own};
@@ -189,7 +190,7 @@ fn applies(conditions: &Conditions, policy: &Policy, question: &Question<'_>) ->
 }
 
 fn holds(net: &IpNet, client: IpAddr) -> bool {
-    net.contains(&client.to_canonical())
+    canonical(*net).contains(&client.to_canonical())
 }
 
 /// What an effect means in a list and a group; `None` where it does nothing.

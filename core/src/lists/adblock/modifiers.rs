@@ -8,6 +8,7 @@ use super::super::master::Word;
 use super::super::{ClientIs, Conditions, Effect, LocalData, Why, master, name_of, records};
 use crate::message::type_of;
 use crate::name::Name;
+use crate::policy::nets::canonical;
 use crate::verdict::Action;
 
 /// The modifiers of one rule.
@@ -174,8 +175,8 @@ fn clients(value: &str, conditions: &mut Conditions) -> Result<(), Why> {
             });
         }
         let is = match (name.parse::<IpAddr>(), name.parse::<IpNet>()) {
-            (Ok(address), _) => ClientIs::In(IpNet::from(address)),
-            (_, Ok(net)) => ClientIs::In(net.trunc()),
+            (Ok(address), _) => ClientIs::In(canonical(address.into())),
+            (_, Ok(net)) => ClientIs::In(canonical(net)),
             _ => ClientIs::Named(name),
         };
         (if negated { &mut conditions.not_clients } else { &mut conditions.clients }).push(is);

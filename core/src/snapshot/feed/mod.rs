@@ -344,11 +344,9 @@ impl Feed {
             }
             _ => Manifest::decode(&reply.body, &self.config.keys),
         };
-        let manifest = manifest.inspect_err(|error| {
-            if !error.is_of_transport() {
-                self.refused = etag(reply);
-            }
-        })?;
+        // What can't be decoded is not remembered as refused: only its ETag would say what it is, and a signature
+        // has not proved that. Pauses grow until something else comes.
+        let manifest = manifest?;
         if !self.is_newer(&manifest)? {
             return Ok(FeedStep::Idle);
         }

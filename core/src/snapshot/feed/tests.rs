@@ -269,6 +269,18 @@ fn a_truncated_head_and_a_foreign_signature_are_refused() {
 }
 
 #[test]
+fn what_nobody_signed_does_not_keep_out_the_snapshot_whose_tag_it_bears() {
+    const SIGNATURE_AT: usize = 48;
+    let mut server = Server::new(file(1, 10, &[], &[]));
+    let mut feed = feed(None);
+    let mut reply = server.answer(&feed.next_request(0).unwrap());
+    reply.body[SIGNATURE_AT] ^= 1;
+    assert_eq!(refused(feed.on_reply(&reply, 0)), SnapshotError::Signature);
+    assert!(feed.next_request(500).is_none(), "it is not asked at once");
+    assert_eq!(ready(server.serve(&mut feed, 2 * MOST_REFUSED_MS)).serial(), 1);
+}
+
+#[test]
 fn a_snapshot_past_the_bound_is_refused_before_it_is_fetched() {
     let mut server = Server::new(file(1, 200_000, &[], &[]));
     let config = FeedConfig { token: "secret".into(), most_bytes: 1 << 20, ..FeedConfig::default() };
