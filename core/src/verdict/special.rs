@@ -64,13 +64,19 @@ const UNSCORED: &[(&str, &str)] = &[
 /// Names by which browsers find their own way around the resolver.
 const CANARIES: &[&str] = &["use-application-dns.net", "mask.icloud.com", "mask-h2.icloud.com"];
 
-/// Well-known public DoH resolvers.
+/// Well-known public DoH resolvers, among them all that Chromium and Firefox offer or switch to of their own accord.
 const DOH_RESOLVERS: &[&str] = &[
     "dns.google",
     "cloudflare-dns.com",
     "one.one.one.one",
     "dns.quad9.net",
+    "dns9.quad9.net",
+    "dns10.quad9.net",
+    "dns11.quad9.net",
+    "dns12.quad9.net",
     "doh.opendns.com",
+    "doh.familyshield.opendns.com",
+    "doh.sandbox.opendns.com",
     "doh.cleanbrowsing.org",
     "dns.adguard-dns.com",
     "dns.adguard.com",
@@ -78,6 +84,21 @@ const DOH_RESOLVERS: &[&str] = &[
     "doh.mullvad.net",
     "dns.controld.com",
     "doh.dns.sb",
+    "canadianshield.cira.ca",
+    "dns.levonet.sk",
+    "dns.shaw.ca",
+    "doh.cox.net",
+    "doh.quickline.ch",
+    "doh.xfinity.com",
+    "doh-01.spectrum.com",
+    "doh-02.spectrum.com",
+    "child.joindns4.eu",
+    "child-noads.joindns4.eu",
+    "noads.joindns4.eu",
+    "protective.joindns4.eu",
+    "unfiltered.joindns4.eu",
+    "odvr.nic.cz",
+    "public.dns.iij.jp",
 ];
 
 /// What is special about `name`, if anything. `keep_clients_here` closes the browsers' ways around;
@@ -177,5 +198,49 @@ mod tests {
         assert_eq!(of("use-application-dns.net", false), None);
         assert!(matches!(of("use-application-dns.net", true), Some(Special::Answered(Action::Nxdomain, _))));
         assert!(matches!(of("dns.google", true), Some(Special::Answered(Action::Nxdomain, _))));
+    }
+
+    #[test]
+    fn every_resolver_that_browsers_offer_is_closed_and_its_website_is_not() {
+        // The names in Chromium's list of providers and in Firefox's, each as of late 2026.
+        let chromium = [
+            "chrome.cloudflare-dns.com",
+            "security.cloudflare-dns.com",
+            "family.cloudflare-dns.com",
+            "dns.google",
+            "dns64.dns.google",
+            "dns.levonet.sk",
+            "dns.quad9.net",
+            "dns10.quad9.net",
+            "dns11.quad9.net",
+            "doh-01.spectrum.com",
+            "doh-02.spectrum.com",
+            "doh.cleanbrowsing.org",
+            "doh.cox.net",
+            "doh.dns.sb",
+            "doh.familyshield.opendns.com",
+            "doh.opendns.com",
+            "doh.quickline.ch",
+            "doh.xfinity.com",
+            "odvr.nic.cz",
+            "protective.joindns4.eu",
+            "public.dns.iij.jp",
+            "chromium.dns.nextdns.io",
+        ];
+        let firefox = [
+            "mozilla.cloudflare-dns.com",
+            "dooh.cloudflare-dns.com",
+            "firefox.dns.nextdns.io",
+            "private.canadianshield.cira.ca",
+            "doh.xfinity.com",
+            "dns.shaw.ca",
+        ];
+        for name in chromium.into_iter().chain(firefox) {
+            assert!(matches!(of(name, true), Some(Special::Answered(Action::Nxdomain, _))), "{name}");
+            assert_eq!(of(name, false), None, "{name}");
+        }
+        for name in ["quad9.net", "www.opendns.com", "nextdns.io", "www.cira.ca", "nic.cz", "xfinity.com"] {
+            assert_eq!(of(name, true), None, "{name}");
+        }
     }
 }
