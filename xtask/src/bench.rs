@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what dnsvet costs, against named baselines in the same run.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::error::Error;
 use crate::{build, shell, system, wasm, workspace};
@@ -56,7 +57,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
             wasm::build(false)?;
             shell::show(&mut build::binaries(true))?;
             system::ensure(&system::TEST_TOOLS, "the measurement")?;
-            cargo_bench("dnsvet-tests", "reload", Some(&chosen(list.as_deref())?))
+            bench_processes("reload", Some(&chosen(list.as_deref())?))
         }
         What::Wasm => {
             wasm::build(false)?;
@@ -77,7 +78,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
             // What waits for a timeout needs no optimised binaries; the tests' own are there already.
             shell::show(&mut build::binaries(false))?;
             system::ensure(&system::TEST_TOOLS, "the measurement")?;
-            cargo_bench("dnsvet-tests", "faults", None)
+            bench_processes("faults", None)
         }
     }
 }
@@ -85,6 +86,17 @@ pub fn run(args: &Args) -> Result<(), Error> {
 fn cargo_bench(package: &str, bench: &str, argument: Option<&Path>) -> Result<(), Error> {
     let mut cargo = shell::cargo();
     cargo.args(["bench", "--package", package, "--bench", bench]);
+    show(cargo, argument)
+}
+
+/// A measurement of other processes: it is not optimised itself, which would take many minutes.
+fn bench_processes(bench: &str, argument: Option<&Path>) -> Result<(), Error> {
+    let mut cargo = shell::cargo();
+    cargo.args(["bench", "--workspace", "--profile", "dev", "--bench", bench]);
+    show(cargo, argument)
+}
+
+fn show(mut cargo: Command, argument: Option<&Path>) -> Result<(), Error> {
     if let Some(argument) = argument {
         cargo.arg("--").arg(argument);
     }
