@@ -36,6 +36,12 @@ pub struct Plan {
     pub group: String,
     /// Keys at the top of `dnsvet.toml`.
     pub keys: String,
+    /// The group's mode of models.
+    pub models: &'static str,
+    /// Port of DNS over UDP and TCP; any free one if not said.
+    pub dns_port: Option<u16>,
+    /// Further lines of the upstream's configuration.
+    pub upstream: String,
 }
 
 impl Plan {
@@ -49,6 +55,9 @@ impl Plan {
             plugin: None,
             group: String::new(),
             keys: String::new(),
+            models: "enforce",
+            dns_port: None,
+            upstream: String::new(),
         }
     }
 }
@@ -81,14 +90,16 @@ impl Rig {
         let folder = workspace::target().join("tmp").join(plan.name);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
-        let upstream = Upstream::start(&folder.join("upstream"), "")?;
+        let upstream = Upstream::start(&folder.join("upstream"), &plan.upstream)?;
 
         let list = folder.join("blocked.txt");
         fs::write(&list, plan.blocked.join("\n") + "\n").map_err(Error::file(&list))?;
         let config = folder.join("dnsvet.toml");
         fs::write(&config, configuration(&plan, &upstream, &list)).map_err(Error::file(&config))?;
 
-        let mut options = Options::new(&folder, Ports::free()?);
+        let mut ports = Ports::free()?;
+        ports.dns = plan.dns_port.unwrap_or(ports.dns);
+        let mut options = Options::new(&folder, ports);
         options.serve_flags = vec!["--config".into(), config.display().to_string()];
         if let Some(plugin) = plan.plugin {
             options.plugin = plugin;
@@ -191,7 +202,7 @@ models = \"enforce\"
 
 [[groups]]
 name = \"default\"
-models = \"enforce\"
+models = \"{models}\"
 client_callouts_per_s = 1000000
 tunnel_names_per_minute = 1000000
 {group}
@@ -199,6 +210,7 @@ tunnel_names_per_minute = 1000000
         upstream = upstream.address(),
         list = list.display(),
         keys = plan.keys,
+        models = plan.models,
         group = plan.group,
     )
 }
