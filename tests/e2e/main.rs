@@ -1,6 +1,7 @@
 //! End to end: real Envoy, the real resolver, a real upstream that counts, real clients.
 
 mod alone;
+mod browsers;
 mod clients;
 mod dashboard;
 mod events;

@@ -9,11 +9,14 @@
 //! Everything is drawn at random when a test runs, from a seed that is printed; `DNSVET_SEED` repeats a run.
 
 pub mod api;
+pub mod browser;
 pub mod client;
 pub mod false_server;
 pub mod flow;
 pub mod load;
 pub mod names;
+pub mod network;
 pub mod rig;
 pub mod scorer;
 pub mod upstream;
+pub mod web;

@@ -36,6 +36,10 @@ pub struct Plan {
     pub group: String,
     /// Keys at the top of `dnsvet.toml`.
     pub keys: String,
+    /// The group's mode of models.
+    pub models: &'static str,
+    /// Port of DNS over UDP and TCP; any free one if not said.
+    pub dns_port: Option<u16>,
     /// Further lines of the upstream's `server:` section.
     pub upstream: String,
     /// Whether the binaries of `--release` run.
@@ -53,6 +57,8 @@ impl Plan {
             plugin: None,
             group: String::new(),
             keys: String::new(),
+            models: "enforce",
+            dns_port: None,
             upstream: String::new(),
             release: false,
         }
@@ -94,7 +100,9 @@ impl Rig {
         let config = folder.join("dnsvet.toml");
         fs::write(&config, configuration(&plan, &upstream, &list)).map_err(Error::file(&config))?;
 
-        let mut options = Options::new(&folder, Ports::free()?);
+        let mut ports = Ports::free()?;
+        ports.dns = plan.dns_port.unwrap_or(ports.dns);
+        let mut options = Options::new(&folder, ports);
         options.serve_flags = vec!["--config".into(), config.display().to_string()];
         options.release = plan.release;
         if let Some(plugin) = plan.plugin {
@@ -198,7 +206,7 @@ models = \"enforce\"
 
 [[groups]]
 name = \"default\"
-models = \"enforce\"
+models = \"{models}\"
 client_callouts_per_s = 1000000
 tunnel_names_per_minute = 1000000
 {group}
@@ -206,6 +214,7 @@ tunnel_names_per_minute = 1000000
         upstream = upstream.address(),
         list = list.display(),
         keys = plan.keys,
+        models = plan.models,
         group = plan.group,
     )
 }

@@ -19,7 +19,7 @@ pub struct Tool {
 }
 
 /// What the tests need beside the toolchain.
-pub const TEST_TOOLS: [Tool; 11] = [
+pub const TEST_TOOLS: [Tool; 15] = [
     Tool { program: "curl", package: "curl" },
     Tool { program: "dig", package: "bind9-dnsutils" },
     Tool { program: "kdig", package: "knot-dnsutils" },
@@ -29,6 +29,10 @@ pub const TEST_TOOLS: [Tool; 11] = [
     Tool { program: "knotd", package: "knot" },
     Tool { program: "pdns_recursor", package: "pdns-recursor" },
     Tool { program: "chromium", package: "chromium" },
+    Tool { program: "firefox-esr", package: "firefox-esr" },
+    Tool { program: "ip", package: "iproute2" },
+    Tool { program: "nft", package: "nftables" },
+    Tool { program: "unshare", package: "util-linux" },
     Tool { program: "g++", package: "g++" },
     Tool { program: "python3", package: "python3-venv" },
 ];
