@@ -9,13 +9,14 @@ use crate::error::Error;
 use crate::workspace;
 
 /// Which of our crates each of our crates may import.
-const OURS: [(&str, &[&str]); 9] = [
+const OURS: [(&str, &[&str]); 10] = [
     ("dnsvet-core", &[]),
     ("dnsvet-models", &["dnsvet-core"]),
     ("dnsvet-plugin", &["dnsvet-core"]),
     ("dnsvet", &["dnsvet-core", "dnsvet-models"]),
     ("dnsvet-scorer", &["dnsvet-core", "dnsvet-models"]),
     ("dnsvet-allow-all", &[]),
+    ("dnsvet-fuzz", &["dnsvet-core"]),
     ("dnsvet-measure", &["dnsvet-core"]),
     ("dnsvet-tests", &["dnsvet-core", "dnsvet-models", "dnsvet", "dnsvet-scorer", "xtask"]),
     ("xtask", &[]),

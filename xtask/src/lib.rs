@@ -4,6 +4,7 @@
 //! build ─► wasm (toolchain, plugin)          system: what Debian, PyPI and npm have to bring
 //! test  ─► stage: one line each ─► layering, docs, cargo test (parsed by libtest)
 //! bench ─► cargo bench of what it needs built
+//! fuzz  ─► libFuzzer over the targets of tests/fuzz
 //! kernels ─► CUDA sources to PTX, without a GPU
 //! ```
 
@@ -12,6 +13,7 @@ pub mod build;
 pub mod child;
 pub mod docs;
 pub mod error;
+pub mod fuzz;
 pub mod kernels;
 pub mod layering;
 pub mod libtest;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{bench, build, kernels, test, up};
+use xtask::{bench, build, fuzz, kernels, test, up};
 
 /// Build, run and test dnsvet.
 #[derive(Parser)]
@@ -19,6 +19,8 @@ enum Command {
     Bench(bench::Args),
     /// Build the binaries and the plugin.
     Build(build::Args),
+    /// Look for inputs that break a parser.
+    Fuzz(fuzz::Args),
     /// Compile the CUDA kernels to the PTX that is kept.
     Kernels(kernels::Args),
     /// Run everything that CI runs.
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Build(args) => build::run(&args).map(|_| ExitCode::SUCCESS),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Kernels(args) => kernels::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Up(args) => up::run(&args),

@@ -6,12 +6,12 @@ use crate::error::Error;
 use crate::libtest;
 use crate::shell::{self, cargo};
 use crate::stage::{Outcome, Stages};
-use crate::{build, docs, layering, system, ui, wasm};
+use crate::{build, docs, fuzz, layering, system, ui, wasm};
 
 /// Run everything that CI runs.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Run the long tests too: more rounds and more names.
+    /// Run the long tests too: more rounds and more names, and each fuzz target for 10 minutes.
     #[arg(long)]
     long: bool,
     /// Run only this stage; may be given several times.
@@ -32,6 +32,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
         simple("clippy", cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     });
     stages.run("tests", || tests(args.long));
+    if args.long {
+        stages.run("fuzz", fuzz::stage);
+    }
     stages.run("commands in the documents", docs::check);
     Ok(if stages.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
