@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! tests/fuzz/corpora/TARGET ─┐
-//! target/fuzz/seeds/TARGET  ─┴─► libFuzzer ─► target/fuzz/work/TARGET: what reaches more code
+//! target/fuzz/seeds/TARGET  ─┴─► libFuzzer ─► target/fuzz/grown/TARGET: what reaches more code
 //!                                    │               └─ --keep: the fewest that reach as much, into corpora
 //!                                    └─► target/fuzz/found/TARGET: what breaks it
 //! ```
@@ -207,7 +207,7 @@ impl Fuzzer {
 
     /// Where the inputs of a target come from.
     fn inputs(&self, target: &str) -> Result<[PathBuf; 3], Error> {
-        Ok([folder("work", target)?, corpora().join(target), self.seeds.join(target)])
+        Ok([folder("grown", target)?, corpora().join(target), self.seeds.join(target)])
     }
 
     /// Replaces the kept inputs of a target by the fewest that reach as much code as all together. Those that a

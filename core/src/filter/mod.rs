@@ -11,6 +11,7 @@
 //! surprise: questions for a name that the scorer is already asked about wait for that one callout.
 
 mod breaker;
+mod events;
 mod flights;
 mod force;
 #[cfg(test)]
@@ -50,10 +51,6 @@ use crate::verdict::{Action, Own, Reason, Verdict};
 const CACHE_ENTRIES: usize = 16_384;
 /// How long a verdict is kept, milliseconds.
 const VERDICT_TTL_MS: u64 = 60_000;
-/// How long the longest pause between two offers of events is, milliseconds.
-const MOST_EVENTS_PAUSE_MS: u64 = 5_000;
-/// How long the control plane may take for a batch of events, milliseconds.
-const EVENTS_TIMEOUT_MS: u32 = 5_000;
 
 /// Names a question in flight; the runner chooses it (the stream's context id).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -277,9 +274,13 @@ impl Filter {
         std::iter::once(&self.force).chain(&self.older)
     }
 
-    /// What is in force for a name.
-    fn force(&self, name: &Name) -> &Force {
-        covering(&self.force, &self.older, name)
+    /// What is in force for a name: 0 is the newest.
+    fn layer(&self, name: &Name) -> usize {
+        if self.older.is_empty() {
+            0
+        } else {
+            self.forces().position(|force| force.covers(name)).unwrap_or(0)
+        }
     }
 
     /// Replaces the mode of models in every group, until the next snapshot.
@@ -319,14 +320,15 @@ impl Filter {
             state,
         };
         let now_ms = time_us / 1_000;
-        let force = self.force(&name);
+        let layer = self.layer(&name);
+        let force = layer_of(&self.force, &self.older, layer);
         let held = force.held(asked.client, asked.identity).clone();
         let key = cache_key(&held, &name);
         let own_verdict = force.snapshot.as_ref().is_some_and(|s| s.is_client_listed(asked.client))
             || held.stops_type(qtype).is_some();
         if !own_verdict
             && let Some((verdict, until_ms)) = self.verdicts.get(&key)
-            && verdict.snapshot == covering(&self.force, &self.older, &name).id()
+            && verdict.snapshot == layer_of(&self.force, &self.older, layer).id()
             && lasts(*until_ms, now_ms, VERDICT_TTL_MS)
         {
             let mut verdict = verdict.clone();
@@ -337,7 +339,7 @@ impl Filter {
             let stream = stream(State::Passed(Box::new(verdict.clone())));
             return self.settle(host, ticket, stream, verdict);
         }
-        let (case, next) = self.world(now_ms, &name.clone(), |world| {
+        let (case, next) = self.world(now_ms, layer, |world| {
             let mut case = Case::new(name, qtype, asked.client, asked.door == "udp", held, world);
             let next = case.run(world);
             (case, next)
@@ -439,8 +441,8 @@ impl Filter {
             State::Waiting(ref case) => {
                 let mut case = (**case).clone();
                 let gone = Scored::Failed("the client left");
-                let verdict =
-                    self.world(host.now_ms(), &case.name().clone(), |world| case.scored(world, gone));
+                let layer = self.layer(case.name());
+                let verdict = self.world(host.now_ms(), layer, |world| case.scored(world, gone));
                 self.record(host, &stream, verdict);
                 let waiters = self.flights.leave(ticket);
                 let left = Scored::Failed("its callout ended with another client");
@@ -467,10 +469,10 @@ impl Filter {
         &mut self.spool
     }
 
-    /// Runs with what is in force for a name.
-    fn world<T>(&mut self, now_ms: u64, name: &Name, run: impl FnOnce(&mut World<'_>) -> T) -> T {
+    /// Runs with one of what is in force, by [`Filter::layer`].
+    fn world<T>(&mut self, now_ms: u64, layer: usize, run: impl FnOnce(&mut World<'_>) -> T) -> T {
         let newest = self.force.model_id();
-        let force = covering(&self.force, &self.older, name);
+        let force = layer_of(&self.force, &self.older, layer);
         // Logits are those of the newest snapshot's model.
         let mut others = (newest != force.model_id()).then(|| Generations::new(1));
         let mut world = World {
@@ -497,7 +499,8 @@ impl Filter {
             host.count(Counter::BudgetExceeded, 1);
         }
         // A snapshot that came while the scorer was asked says something else, perhaps.
-        let current = self.force(case.name()).id() == verdict.snapshot;
+        let layer = self.layer(case.name());
+        let current = layer_of(&self.force, &self.older, layer).id() == verdict.snapshot;
         if current && !case.is_passing() {
             self.verdicts.insert(&key, (verdict.clone(), now_ms + VERDICT_TTL_MS));
         }
@@ -625,7 +628,8 @@ impl Filter {
             host.count(Counter::CalloutFailures, 1);
         }
         let now_ms = host.now_ms();
-        let verdict = self.world(now_ms, &case.name().clone(), |world| case.scored(world, scored));
+        let layer = self.layer(case.name());
+        let verdict = self.world(now_ms, layer, |world| case.scored(world, scored));
         let key = cache_key(case.held(), case.name());
         self.remember(host, &case, key, &verdict, now_ms);
         self.settle(host, ticket, stream, verdict)
@@ -670,65 +674,6 @@ impl Filter {
         host.count(Counter::SnapshotsRefused, 1);
         host.log(Level::Error, &format!("snapshot refused, the last good one stays: {refused}"));
     }
-
-    fn send_events(&mut self, host: &mut dyn Host) {
-        let waits = host.now_ms() < self.events_due_ms
-            && lasts(self.events_due_ms, host.now_ms(), MOST_EVENTS_PAUSE_MS);
-        if self.config.control_cluster.is_empty() || self.events_callout.is_some() || waits {
-            return;
-        }
-        let Some(batch) = self.spool.batch() else { return };
-        let callout = Callout {
-            peer: Peer::Control,
-            method: "POST",
-            path: "/v1/events".into(),
-            headers: vec![
-                ("content-type".into(), "application/json".into()),
-                ("authorization".into(), format!("Bearer {}", self.config.token)),
-            ],
-            body: serde_json::to_vec(&batch).unwrap_or_default(),
-            timeout_ms: EVENTS_TIMEOUT_MS,
-        };
-        match host.callout(callout) {
-            Ok(id) => self.events_callout = Some(id),
-            Err(_) => self.events_not_stored(host, 0),
-        }
-    }
-
-    /// The control plane is away, or can't take events now: they are offered again later, and later still if
-    /// that fails too.
-    fn events_not_stored(&mut self, host: &mut dyn Host, status: u16) {
-        self.spool.retry();
-        if self.events_failed == 0 {
-            let said = format!("control plane takes no events (status {status}); they stay until it does");
-            host.log(Level::Warn, &said);
-        }
-        let pause = (250u64 << self.events_failed.min(16)).min(MOST_EVENTS_PAUSE_MS);
-        self.events_failed = self.events_failed.saturating_add(1);
-        self.events_due_ms = host.now_ms() + pause;
-    }
-
-    fn on_events_stored(&mut self, host: &mut dyn Host, reply: &Reply) {
-        // It says that it can't take this batch, not that it can't take one now.
-        if matches!(reply.status, 400 | 413 | 415 | 422) {
-            let dropped = self.spool.refused();
-            if dropped > 0 {
-                host.count(Counter::EventsDropped, dropped);
-                let said: String = String::from_utf8_lossy(&reply.body).chars().take(300).collect();
-                host.log(Level::Error, &format!("control plane refused an event, it is dropped: {said}"));
-            }
-            return self.send_events(host);
-        }
-        if !(200..300).contains(&reply.status) {
-            return self.events_not_stored(host, reply.status);
-        }
-        if std::mem::take(&mut self.events_failed) > 0 {
-            host.log(Level::Info, "control plane takes events again");
-        }
-        let sent = self.spool.acknowledge();
-        host.count(Counter::EventsSent, sent);
-        self.send_events(host);
-    }
 }
 
 /// The name that is asked for in the place of the question's, if a rule says so. A question for the alias itself
@@ -747,9 +692,9 @@ fn is_alias(verdict: &Verdict) -> bool {
     alias(verdict, 0).is_some()
 }
 
-/// What is in force for a name.
-fn covering<'a>(newest: &'a Force, older: &'a [Force], name: &Name) -> &'a Force {
-    std::iter::once(newest).chain(older).find(|force| force.covers(name)).unwrap_or(newest)
+/// One of what is in force, by [`Filter::layer`].
+fn layer_of<'a>(newest: &'a Force, older: &'a [Force], layer: usize) -> &'a Force {
+    layer.checked_sub(1).and_then(|at| older.get(at)).unwrap_or(newest)
 }
 
 /// What a verdict is kept under: no group ever gets another's.

@@ -73,7 +73,8 @@ fn every_question_is_answered_by_one_of_two_snapshots_in_whole() {
                     _ => Action::Refused,
                 };
                 assert_eq!(verdict.action, want, "{text} by snapshot {by}: {verdict:?}");
-                assert_eq!(filter.force(&name(&text)).id(), verdict.snapshot, "{text}");
+                let force = layer_of(&filter.force, &filter.older, filter.layer(&name(&text)));
+                assert_eq!(force.id(), verdict.snapshot, "{text}");
             }
         }
     }
