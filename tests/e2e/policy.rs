@@ -40,6 +40,13 @@ rules = ["||only-phone.example^"]
 bundles = ["safe_search"]
 "#;
 
+/// What the upstream answers to aliases of others.
+const ALIASES: &str = r#"
+  local-zone: "aliases.test." static
+  local-data: "to-listed.aliases.test. 60 IN CNAME ads.listed.example."
+  local-data: "to-open.aliases.test. 60 IN CNAME open.example."
+"#;
+
 /// Where the policy zone is served.
 fn zone_port() -> u16 {
     static PORT: OnceLock<u16> = OnceLock::new();
@@ -54,7 +61,8 @@ fn rig() -> MutexGuard<'static, Rig> {
         let plan = Plan { blocked, scorer: false, ..Plan::new("policy") };
         let zone =
             format!("rpz = {{ listen = \"127.0.0.1:{}\", allow_from = [\"127.0.0.0/8\"] }}\n", zone_port());
-        Mutex::new(Rig::start(Plan { keys: format!("{KEYS}{zone}"), group: GROUPS.into(), ..plan }))
+        let (keys, group, upstream) = (format!("{KEYS}{zone}"), GROUPS.into(), ALIASES.into());
+        Mutex::new(Rig::start(Plan { keys, group, upstream, ..plan }))
     };
     SHARED.get_or_init(start).lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
@@ -187,6 +195,33 @@ fn a_pause_lets_everything_through_until_it_ends() {
         let shut = || client.ask(door, "paused.listed.example").rcode() == Some(3);
         assert!(eventually(WITHIN, shut).is_some(), "{door:?}");
     }
+}
+
+#[test]
+fn check_looks_at_what_a_name_is_an_alias_of_if_told_whom_to_ask() {
+    let rig = rig();
+    let (client, api, server) = (rig.client(), rig.api(), rig.upstream.address());
+    let names = ["to-listed.aliases.test", "to-open.aliases.test"];
+    for (name, code, action) in [(names[0], 3, "nxdomain"), (names[1], 0, "allow")] {
+        assert_eq!(client.ask(Door::Udp, name).rcode(), Some(code), "{name}");
+        let said = |arguments: &[&str]| -> serde_json::Value {
+            let always = ["check", "--json", "--mode", "policy", name];
+            serde_json::from_str(&rig.dnsvet(&[&always, arguments].concat())).expect("a line of JSON")
+        };
+        assert_eq!(said(&[])["verdict"]["action"], "allow", "{name}, its answer left out");
+        let resolved = said(&["--resolve", &server]);
+        assert_eq!(resolved["verdict"]["action"], action, "{resolved}");
+        let asked = api.get(&format!("/api/v1/check?name={name}&resolve=true")).json();
+        assert_eq!(asked["trace"], resolved["trace"]);
+        if code == 3 {
+            let trace = resolved["trace"].to_string();
+            assert!(trace.contains("ads.listed.example"), "{trace}");
+            assert_eq!(resolved["without"]["action"], "allow", "{resolved}");
+        }
+    }
+    let nobody = format!("127.0.0.1:{}", free_port().expect("a free port"));
+    let said = rig.dnsvet(&["check", "--resolve", &nobody, names[0]]);
+    assert!(said.contains(&format!("{nobody} does not answer")), "{said}");
 }
 
 #[test]

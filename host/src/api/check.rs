@@ -15,8 +15,9 @@ use tokio::sync::Semaphore;
 use super::auth::Viewer;
 use super::{Api, Problem};
 
-/// Decides one question as `dnsvet check --json` does: name, client, to the JSON object it prints.
-pub type Checker = Arc<dyn Fn(&Name, IpAddr) -> Result<Value, String> + Send + Sync>;
+/// Decides one question as `dnsvet check --json` does: name, client, whether the upstream's answer is looked at, to
+/// the JSON object it prints.
+pub type Checker = Arc<dyn Fn(&Name, IpAddr, bool) -> Result<Value, String> + Send + Sync>;
 
 /// Checks at a time: each keeps a thread, and one filter decides them one after another.
 const AT_ONCE: usize = 2;
@@ -54,12 +55,14 @@ impl Turns {
     }
 }
 
-/// Name, and the client that would ask (default: loopback).
+/// Name, the client that would ask (default: loopback), and whether the upstream is asked for a name that would pass.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
     name: String,
     client: Option<IpAddr>,
+    #[serde(default)]
+    resolve: bool,
 }
 
 /// Asks the checker.
@@ -78,7 +81,7 @@ pub async fn check(
             "this process runs without a filter; use `dnsvet check`",
         ));
     };
-    let checked = api.checks.run(move || checker(&name, client)).await?;
+    let checked = api.checks.run(move || checker(&name, client, params.resolve)).await?;
     checked.map(Json).map_err(|why| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why))
 }
 

@@ -1,11 +1,11 @@
 //! `dnsvet check`: the verdict of names with the full trace, decided here by the same code as in the plugin.
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use clap::ValueEnum;
@@ -19,7 +19,7 @@ use dnsvet_core::policy::Mode;
 use dnsvet_core::policy::identity::Identity;
 use dnsvet_core::schema::PluginConfig;
 use dnsvet_core::snapshot::{Change, Role, Snapshot, SnapshotError};
-use dnsvet_core::verdict::{Action, Reason};
+use dnsvet_core::verdict::{Action, Reason, Step, TraceLine};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -31,7 +31,12 @@ use crate::config::Config;
 use crate::control::{Control, SNAPSHOT_FILE};
 use crate::explain::{Index, Place};
 use crate::lists::{self, OpenError};
+use crate::upstream::exchange::{self, ExchangeError, Outgoing};
+use crate::upstream::message::question_end;
 
+const DNS_PORT: u16 = 53;
+/// How long a name server may take, over UDP and over TCP each.
+const RESOLVE_LIMIT: Duration = Duration::from_secs(3);
 /// The longest reply that is read from a scorer, bytes.
 const MAX_REPLY_BYTES: usize = 1 << 20;
 
@@ -41,7 +46,8 @@ const MAX_REPLY_BYTES: usize = 1 << 20;
   dnsvet check example.com paypa1-login.com
   dnsvet check --json --client 10.0.0.7 example.com
   dnsvet check --snapshot lists.dvs --mode log example.com
-  dnsvet check --scorer http://127.0.0.1:8600 xkcjqwz.biz")]
+  dnsvet check --scorer http://127.0.0.1:8600 xkcjqwz.biz
+  dnsvet check --resolve 192.0.2.53 www.example.com    look at what it is an alias of, too")]
 pub struct Args {
     /// Names to check, as people write them: any case, U-labels or A-labels.
     #[arg(required = true)]
@@ -61,9 +67,20 @@ pub struct Args {
     /// Base URL of a scorer for names that the small model can't settle.
     #[arg(long, value_name = "URL")]
     scorer: Option<http::Uri>,
+    /// Ask this name server for names that would pass, and decide on the answer too: aliases and addresses.
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = server)]
+    resolve: Option<SocketAddr>,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
+}
+
+/// An address, with port 53 if none is said.
+fn server(text: &str) -> Result<SocketAddr, String> {
+    let alone = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS_PORT));
+    alone
+        .or_else(|_| text.parse())
+        .map_err(|_| "write 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:53".into())
 }
 
 /// A rule of a list that a question sets off.
@@ -165,6 +182,7 @@ async fn check_all(args: Args) -> Result<ExitCode, CheckError> {
     if args.snapshot.is_none() {
         checker = checker.with_index(&data_dir);
     }
+    checker.resolver = args.resolve;
     let mut out = std::io::stdout().lock();
     let mut code = ExitCode::SUCCESS;
     for text in &args.names {
@@ -221,6 +239,8 @@ pub struct Checker {
     /// What replaces the policy's mode for models.
     models: Option<Mode>,
     scorer: Option<http::Uri>,
+    /// Who is asked for names that pass.
+    resolver: Option<SocketAddr>,
     client: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
 }
 
@@ -243,7 +263,7 @@ impl Checker {
             filter.set_models_mode(mode);
         }
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Ok(Self { filter, index: None, models, scorer, client })
+        Ok(Self { filter, index: None, models, scorer, resolver: None, client })
     }
 
     /// Says list, line and text of what is listed, from the index that lies beside the snapshot.
@@ -290,8 +310,25 @@ impl Checker {
             let settled = self.filter.on_reply(&mut host, id, &reply);
             outcome = settled.into_iter().next().map_or(Outcome::Pass, |(_, outcome)| outcome);
         }
+        let mut unresolved = None;
+        if let Some(resolver) = self.resolver
+            && let Outcome::Pass | Outcome::PassAs(_) = outcome
+        {
+            let asked = if let Outcome::PassAs(wire) = &outcome { wire } else { &wire };
+            match resolve(resolver, asked).await {
+                Ok(answer) => drop(self.filter.answered(&mut host, ticket, &answer)),
+                Err(error) => {
+                    unresolved =
+                        Some(format!("{resolver} does not answer ({error}); nothing is said of its answer"))
+                }
+            }
+        }
         self.filter.end(&mut host, ticket);
-        self.filter.spool().take()
+        let mut event = self.filter.spool().take()?;
+        let line =
+            unresolved.map(|said| TraceLine { step: Step::Response, said, decided: false, score: None });
+        event.verdict.trace.extend(line);
+        Some(event)
     }
 
     /// What would be said if the list that decided were off; `None` if no list did.
@@ -301,6 +338,7 @@ impl Checker {
         let list = snapshot.lists().iter().position(|list| list.name == rule)?;
         let change = Change { without: vec![u16::try_from(list).ok()?], ..Change::default() };
         let mut other = Self::new(snapshot.changed(change), self.scorer.clone(), self.models).ok()?;
+        other.resolver = self.resolver;
         // One that asks itself what would be without would never end.
         let event = Box::pin(other.check(name, client)).await?;
         let (rule, verdict) = (rule.to_owned(), event.verdict);
@@ -316,7 +354,7 @@ impl Checker {
         }
         let Ok(request) = request.body(Full::new(Bytes::from(callout.body))) else { return Reply::nothing() };
         // A person waits for this answer: the scorer gets more time than in the path of a question.
-        let timeout = std::time::Duration::from_millis(u64::from(callout.timeout_ms).max(2_000));
+        let timeout = Duration::from_millis(u64::from(callout.timeout_ms).max(2_000));
         let Ok(Ok(response)) = tokio::time::timeout(timeout, self.client.request(request)).await else {
             return Reply::nothing();
         };
@@ -326,6 +364,12 @@ impl Checker {
             Err(_) => Reply::nothing(),
         }
     }
+}
+
+/// Asks a name server the question of a message.
+async fn resolve(server: SocketAddr, wire: &[u8]) -> Result<Vec<u8>, ExchangeError> {
+    let question = question_end(wire).and_then(|end| wire.get(12..end)).unwrap_or_default();
+    exchange::ask(server, &Outgoing::draw(question, false, false)?, RESOLVE_LIMIT).await
 }
 
 /// A query for the address of `name`.
@@ -339,11 +383,12 @@ fn question(name: &Name) -> Vec<u8> {
 }
 
 /// The API's checker: decides with the snapshot in force, its policy's modes included. `scorer` is a base URL,
-/// empty for none. Its filter is kept until the snapshot changes.
-pub fn live(control: Arc<Control>, scorer: &str) -> crate::api::Checker {
+/// empty for none; `resolver` is who is asked for names that pass, if that is wanted. Its filter is kept until the
+/// snapshot changes.
+pub fn live(control: Arc<Control>, scorer: &str, resolver: Option<SocketAddr>) -> crate::api::Checker {
     let scorer: Option<http::Uri> = scorer.parse().ok();
     let kept: Mutex<Option<(String, Checker)>> = Mutex::new(None);
-    Arc::new(move |name, client| {
+    Arc::new(move |name, client, resolve| {
         let published = control.published().ok_or("no snapshot is in force yet")?;
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         let checker = match kept.take().filter(|(id, _)| *id == published.id) {
@@ -356,6 +401,10 @@ pub fn live(control: Arc<Control>, scorer: &str) -> crate::api::Checker {
             }
         };
         let (_, checker) = kept.insert((published.id.clone(), checker));
+        checker.resolver = resolver.filter(|_| resolve);
+        if resolve && resolver.is_none() {
+            return Err("this process has no upstream that could be asked".into());
+        }
         let runtime = tokio::runtime::Handle::current();
         let event = runtime.block_on(checker.check(name, client));
         let event = event.ok_or_else(|| "the filter recorded nothing".to_owned())?;

@@ -170,9 +170,9 @@ async fn serve(args: Args, running: Config) -> Result<ExitCode, ServeError> {
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
     let (ending, ended) = watch::channel(false);
     let (control, mut api) = match args.roles.contains(&Role::Control) {
-        true => start_control(&args.config, &running, ended)
-            .await
-            .map(|(control, api)| (Some(control), Some(api)))?,
+        true => {
+            start_control(&args, &running, ended).await.map(|(control, api)| (Some(control), Some(api)))?
+        }
         false => (None, None),
     };
     let resolver = if args.roles.contains(&Role::Resolver) {
@@ -213,11 +213,20 @@ async fn end_of(api: Option<&mut JoinHandle<()>>) -> String {
     }
 }
 
+/// The upstreams; `None` in demonstrations, which ask nobody.
+fn servers(args: &Args, config: &Config) -> Result<Option<Vec<SocketAddr>>, UpstreamsError> {
+    if args.demo_zone.is_some() || config.upstreams == [DEMO] {
+        return Ok(None);
+    }
+    let doors: Vec<SocketAddr> = config.listen.dns.into_iter().collect();
+    choose(&config.upstreams, Path::new(RESOLV_CONF), &doors).map(Some)
+}
+
 /// The control plane, and where its API is reached.
 type RunningControl = (Arc<Control>, SocketAddr);
 
 async fn start_control(
-    flags: &Flags,
+    args: &Args,
     config: &Config,
     ended: watch::Receiver<bool>,
 ) -> Result<(RunningControl, JoinHandle<()>), ServeError> {
@@ -227,7 +236,7 @@ async fn start_control(
     let address = listener.local_addr().map_err(bind_error)?;
     // Bound before anything in the folder is touched: it may be another dnsvet's.
     let socket = ControlSocket::bind(&config.data_dir).map_err(ServeError::Socket)?;
-    let (starting, flags) = (config.clone(), flags.clone());
+    let (starting, flags) = (config.clone(), args.config.clone());
     let start = move || Control::start(&starting, Box::new(move || flags.load()));
     let control = tokio::task::spawn_blocking(start).await;
     let control = control.map_err(std::io::Error::other)??;
@@ -243,7 +252,8 @@ async fn start_control(
         }
         tokio::spawn(server.run(zone.clone(), ended.clone()));
     }
-    let checker = check::live(Arc::clone(&control), &config.scorer);
+    let resolver = servers(args, config)?.and_then(|servers| servers.first().copied());
+    let checker = check::live(Arc::clone(&control), &config.scorer, resolver);
     let api = Api::new(Arc::clone(&control), Some(checker), ended);
     Ok(((control, address), tokio::spawn(api.serve(listener, socket))))
 }
@@ -308,15 +318,13 @@ impl Starting {
         let limits = Limits::for_workers(worker_count(config));
         let runtime = Runtime::load(&wasm, Some(&config.data_dir.join("compiled")), limits)
             .map_err(|source| ServeError::Plugin { path: plugin.clone(), source })?;
-        let upstreams = match &args.demo_zone {
-            Some(path) => Upstreams::Demo(Arc::new(Zone::load(path)?)),
-            None if config.upstreams == [DEMO] => Upstreams::Demo(Arc::default()),
-            None => {
-                let doors: Vec<SocketAddr> = config.listen.dns.into_iter().collect();
-                let servers = choose(&config.upstreams, Path::new(RESOLV_CONF), &doors)?;
+        let upstreams = match (servers(args, config)?, &args.demo_zone) {
+            (Some(servers), _) => {
                 tracing::info!(?servers, "upstreams");
                 Upstreams::Servers(servers)
             }
+            (None, Some(path)) => Upstreams::Demo(Arc::new(Zone::load(path)?)),
+            (None, None) => Upstreams::Demo(Arc::default()),
         };
         let tls = match config.listen.doh {
             Some(address) => Some(server_config(&config.data_dir, address.ip())?),
