@@ -63,6 +63,8 @@ documented! {
         pub client_names: Vec<NamedClient>,
         /// A DHCP server's file of leases (dnsmasq, ISC, Kea) that names clients too; empty: none.
         pub dhcp_leases: PathBuf,
+        /// Authorities (PEM) of certificates that clients may show at the DoH door, for `sans` of groups; empty: none.
+        pub client_ca: PathBuf,
         /// Our own encrypted doors as clients find them (RFC 9462): tables of `name`, `protocols`, `port`, `doh_path`, `addresses`.
         pub discovery: Vec<Designated>,
         /// Zones that are answered inside the network, such as `corp.example`: never scored, never tunnel-checked.
@@ -212,6 +214,7 @@ impl Default for Config {
             rules: Vec::new(),
             client_names: Vec::new(),
             dhcp_leases: PathBuf::new(),
+            client_ca: PathBuf::new(),
             discovery: Vec::new(),
             local_zones: Vec::new(),
             failure_mode: FailureMode::Allow,

@@ -216,7 +216,7 @@ impl Guest {
                 &with_token
             }
         };
-        let stream = StreamInfo { source, properties: properties.clone() };
+        let stream = StreamInfo { source, properties: with_names(properties, &identity.sans) };
         let mut state = self.state.borrow_mut();
         self.revive(&mut state);
         let Some(vm) = state.vm.as_mut() else { return Asked::Now(Decided::Failed) };
@@ -401,6 +401,22 @@ fn settle(outcome: Outcome, ticket: Ticket) -> Decided {
 
 /// The path under which the plugin takes questions.
 const PATH: &str = "/dns-query";
+
+/// Where the plugin finds the first DNS name and the first URI of the client's certificate, as Envoy tells them.
+const SANS: [(&[&str], bool); 2] = [
+    (&["connection", "dns_san_peer_certificate"], false),
+    (&["connection", "uri_san_peer_certificate"], true),
+];
+
+/// Properties with the names in a client's certificate.
+fn with_names(properties: &Properties, sans: &[String]) -> Properties {
+    if sans.is_empty() {
+        return properties.clone();
+    }
+    // A URI has a colon, and a DNS name has none.
+    let first = |is_uri: bool| sans.iter().find(|name| name.contains(':') == is_uri);
+    properties.and(SANS.into_iter().filter_map(|(path, is_uri)| Some((path, first(is_uri)?.as_bytes()))))
+}
 
 /// Every question is one and the same HTTP request to the plugin, whatever door it came in by.
 fn request_headers<'a>(

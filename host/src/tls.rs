@@ -1,7 +1,8 @@
 //! The certificate of the doors under TLS: made on the first start, kept in the data folder.
 //!
 //! Self-signed: clients that check it are given `doh-cert.pem`, or the operator puts a certificate of a
-//! known authority, with its key, in the two files' place.
+//! known authority, with its key, in the two files' place. Clients may show certificates of theirs, if the operator
+//! names the authorities that made them: their names choose a group.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -10,9 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
-use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection};
 
 /// The certificate's file in the data folder.
 pub const CERTIFICATE_FILE: &str = "doh-cert.pem";
@@ -44,14 +48,27 @@ pub enum TlsError {
     /// The certificate can't be made.
     #[error("can't make a certificate: {0}")]
     Make(#[from] rcgen::Error),
+    /// The authorities of clients' certificates can't be used.
+    #[error("{path}: no authorities of certificates: {why}", path = path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Certificate and key don't fit, or are of a kind that can't be used.
     #[error("{CERTIFICATE_FILE} and {KEY_FILE} can't be used: {0}")]
     Unusable(#[from] rustls::Error),
 }
 
 /// The server's side of TLS 1.2 and 1.3 with the data folder's certificate; HTTP/2 and HTTP/1.1 by ALPN.
-/// `address` is named in a certificate that is made here, beside `localhost`.
-pub fn server_config(data_dir: &Path, address: IpAddr) -> Result<Arc<ServerConfig>, TlsError> {
+/// `address` is named in a certificate that is made here, beside `localhost`. Clients may show certificates that the
+/// authorities in `client_ca` made, and need not.
+pub fn server_config(
+    data_dir: &Path,
+    address: IpAddr,
+    client_ca: Option<&Path>,
+) -> Result<Arc<ServerConfig>, TlsError> {
     let (certificate, key) = (data_dir.join(CERTIFICATE_FILE), data_dir.join(KEY_FILE));
     match (certificate.exists(), key.exists()) {
         (false, false) => make(&certificate, &key, address)?,
@@ -59,21 +76,45 @@ pub fn server_config(data_dir: &Path, address: IpAddr) -> Result<Arc<ServerConfi
         (false, true) => return Err(TlsError::Half(certificate)),
         (true, true) => {}
     }
-    let chain: Vec<_> = CertificateDer::pem_file_iter(&certificate)
-        .and_then(Iterator::collect)
-        .map_err(|_| TlsError::Pem { path: certificate.clone(), what: "certificates" })?;
-    if chain.is_empty() {
-        return Err(TlsError::Pem { path: certificate, what: "certificates" });
-    }
+    let chain = certificates(&certificate)?;
     let key =
         PrivateKeyDer::from_pem_file(&key).map_err(|_| TlsError::Pem { path: key, what: "a private key" })?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+    let config =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let config = match client_ca {
+        Some(path) => config.with_client_cert_verifier(verifier(path, provider)?),
+        None => config.with_no_client_auth(),
+    };
+    let mut config = config.with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// The certificates of a PEM file, at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    read.ok()
+        .filter(|chain| !chain.is_empty())
+        .ok_or_else(|| TlsError::Pem { path: path.to_owned(), what: "certificates" })
+}
+
+/// Checks certificates of clients that show one.
+fn verifier(path: &Path, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let unusable = |why: String| TlsError::Authorities { path: path.to_owned(), why };
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(path)? {
+        roots.add(authority).map_err(|error| unusable(error.to_string()))?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    builder.allow_unauthenticated().build().map_err(|error| unusable(error.to_string()))
+}
+
+/// The DNS and URI names of the certificate that a client has shown; none if it showed none.
+pub fn client_names(connection: &ServerConnection) -> Vec<String> {
+    let shown = connection.peer_certificates().and_then(|chain| chain.first());
+    let Some(Ok(shown)) = shown.map(webpki::EndEntityCert::try_from) else { return Vec::new() };
+    shown.valid_dns_names().chain(shown.valid_uri_names()).map(str::to_owned).collect()
 }
 
 fn make(certificate_path: &Path, key_path: &Path, address: IpAddr) -> Result<(), TlsError> {
@@ -111,11 +152,11 @@ mod tests {
     fn a_certificate_is_made_once_and_its_key_is_the_owners_alone() {
         let folder = tempfile::tempdir().unwrap();
         let address = "127.0.0.1".parse().unwrap();
-        server_config(folder.path(), address).unwrap();
+        server_config(folder.path(), address, None).unwrap();
         let key = folder.path().join(KEY_FILE);
         assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
         let first = std::fs::read(&key).unwrap();
-        server_config(folder.path(), address).unwrap();
+        server_config(folder.path(), address, None).unwrap();
         assert_eq!(std::fs::read(&key).unwrap(), first);
     }
 
@@ -123,11 +164,11 @@ mod tests {
     fn half_a_pair_and_garbage_are_refused_with_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let address = "127.0.0.1".parse().unwrap();
-        server_config(folder.path(), address).unwrap();
+        server_config(folder.path(), address, None).unwrap();
         std::fs::write(folder.path().join(CERTIFICATE_FILE), "garbage").unwrap();
-        let error = server_config(folder.path(), address).unwrap_err().to_string();
+        let error = server_config(folder.path(), address, None).unwrap_err().to_string();
         assert!(error.contains(CERTIFICATE_FILE), "{error}");
         std::fs::remove_file(folder.path().join(CERTIFICATE_FILE)).unwrap();
-        assert!(matches!(server_config(folder.path(), address), Err(TlsError::Half(_))));
+        assert!(matches!(server_config(folder.path(), address, None), Err(TlsError::Half(_))));
     }
 }

@@ -2,6 +2,7 @@
 
 mod alone;
 mod browsers;
+mod certificates;
 mod clients;
 mod dashboard;
 mod events;

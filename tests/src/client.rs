@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
@@ -165,16 +165,33 @@ impl Client {
     /// # Panics
     /// If the certificate can't be used.
     pub fn new(ports: Ports, certificate: &Path) -> Self {
+        Self::showing(ports, certificate, None)
+    }
+
+    /// As [`Client::new`], with a certificate of its own to show.
+    ///
+    /// # Panics
+    /// If a certificate can't be used.
+    pub fn showing(
+        ports: Ports,
+        certificate: &Path,
+        shown: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
+    ) -> Self {
         let mut roots = rustls::RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(certificate).expect("doh-cert.pem") {
             roots.add(certificate.expect("a certificate")).expect("a trust anchor");
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("TLS versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let mut tls = match shown {
+            None => tls.with_no_client_auth(),
+            Some((certificate, key)) => {
+                tls.with_client_auth_cert(vec![certificate], key).expect("a certificate with its key")
+            }
+        };
         tls.alpn_protocols = vec![b"h2".to_vec()];
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { runtime, ports, tls: Arc::new(tls) }

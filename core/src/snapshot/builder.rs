@@ -177,6 +177,7 @@ impl Builder {
         let Some(cleared) = self.lists.get_mut(usize::from(list)) else { return self };
         cleared.entries.clear();
         cleared.count = None;
+        self.patterns.forget_refused();
         self.revoked.retain(|(by, _)| *by != Some(list));
         if self.rules.iter().any(|rule| rule.list == list) {
             let mut numbers = 0u32..;

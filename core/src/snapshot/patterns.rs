@@ -21,6 +21,9 @@ const MOST_DENSE_BYTES: usize = 512 << 10;
 const PACKED: usize = 64;
 /// All DFAs of a snapshot together, bytes.
 const MOST_BYTES: usize = 4 << 20;
+/// To refuse a pattern for its size takes as long as to build the largest DFA, so after this many none is looked at any
+/// more.
+const MOST_REFUSED: usize = 256;
 
 /// Why a pattern is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +37,9 @@ pub enum PatternError {
     /// With those before, past the bound of a snapshot.
     #[error("regular expressions of all lists take more than 4 MiB; leave some out")]
     Full,
+    /// So many before it were refused that it was not looked at.
+    #[error("too many regular expressions before it are too large; leave some out")]
+    Unread,
 }
 
 /// Patterns of rules while a snapshot is put together.
@@ -42,18 +48,33 @@ pub(super) struct Builder {
     /// Rule's number, pattern, and the bytes that it takes alone.
     patterns: Vec<(u32, String, usize)>,
     bytes: usize,
+    refused: usize,
 }
 
 impl Builder {
     /// Takes a pattern for a rule, if it compiles and fits.
     pub(super) fn add(&mut self, rule: u32, pattern: &str) -> Result<(), PatternError> {
-        let alone = compile(&[pattern])?.write_to_len();
-        if self.bytes + alone > MOST_BYTES {
-            return Err(PatternError::Full);
+        if self.refused >= MOST_REFUSED {
+            return Err(PatternError::Unread);
         }
-        self.bytes += alone;
-        self.patterns.push((rule, pattern.to_owned(), alone));
-        Ok(())
+        let sized = compile(&[pattern]).map(|dfa| dfa.write_to_len());
+        let fits = |alone: &usize| self.bytes + alone <= MOST_BYTES;
+        match sized.and_then(|alone| Some(alone).filter(fits).ok_or(PatternError::Full)) {
+            Ok(alone) => {
+                self.bytes += alone;
+                self.patterns.push((rule, pattern.to_owned(), alone));
+                Ok(())
+            }
+            Err(why) => {
+                self.refused += usize::from(matches!(why, PatternError::Large | PatternError::Full));
+                Err(why)
+            }
+        }
+    }
+
+    /// Looks at patterns again, however many were refused.
+    pub(super) fn forget_refused(&mut self) {
+        self.refused = 0;
     }
 
     /// Gives each rule another number; a pattern whose rule gets none is forgotten.
@@ -225,6 +246,18 @@ mod tests {
         }
         assert_eq!(builder.add(0, r"(a[a-z]{60}){60}|(b.{40}c){60}"), Err(PatternError::Large));
         assert!(builder.build(Some).is_empty());
+    }
+
+    #[test]
+    fn a_list_of_patterns_that_are_too_large_is_given_up() {
+        let mut builder = Builder::default();
+        (0..2 * MOST_REFUSED)
+            .for_each(|_| assert!(matches!(builder.add(0, "("), Err(PatternError::Syntax(_)))));
+        builder.refused = MOST_REFUSED - 1;
+        assert_eq!(builder.add(0, r"(a[a-z]{60}){60}"), Err(PatternError::Large));
+        assert_eq!(builder.add(0, "ads"), Err(PatternError::Unread));
+        builder.forget_refused();
+        assert_eq!(builder.add(0, "ads"), Ok(()));
     }
 
     #[test]

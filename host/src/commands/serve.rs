@@ -327,7 +327,10 @@ impl Starting {
             (None, None) => Upstreams::Demo(Arc::default()),
         };
         let tls = match config.listen.doh {
-            Some(address) => Some(server_config(&config.data_dir, address.ip())?),
+            Some(address) => {
+                let client_ca = Some(config.client_ca.as_path()).filter(|path| !path.as_os_str().is_empty());
+                Some(server_config(&config.data_dir, address.ip(), client_ca)?)
+            }
             None => None,
         };
         let settings = WorkerSettings {

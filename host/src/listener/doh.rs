@@ -30,6 +30,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{json, tcp};
 use crate::pipeline::{Door, Pipeline, Progress, Reply};
+use crate::tls::client_names;
 
 /// Where questions are taken.
 pub const PATH: &str = "/dns-query";
@@ -81,19 +82,28 @@ pub async fn serve(
             match options.tls.clone() {
                 Some(acceptor) => {
                     if let Ok(Ok(stream)) = tokio::time::timeout(HEAD, acceptor.accept(stream)).await {
-                        converse(stream, from, pipeline, options, stop).await;
+                        let client = Client { from, sans: client_names(stream.get_ref().1).into() };
+                        converse(stream, client, pipeline, options, stop).await;
                     }
                 }
-                None => converse(stream, from, pipeline, options, stop).await,
+                None => converse(stream, Client { from, sans: [].into() }, pipeline, options, stop).await,
             }
         }
     })
     .await;
 }
 
+/// Who is at the other end of a connection.
+#[derive(Clone)]
+struct Client {
+    from: SocketAddr,
+    /// Names in its certificate.
+    sans: Rc<[String]>,
+}
+
 async fn converse<S>(
     stream: S,
-    from: SocketAddr,
+    client: Client,
     pipeline: Rc<Pipeline>,
     options: Options,
     mut stop: watch::Receiver<bool>,
@@ -114,7 +124,8 @@ async fn converse<S>(
     let service = hyper::service::service_fn(move |request| {
         seen.set(true);
         let (pipeline, one_policy, door) = (Rc::clone(&pipeline), options.one_policy, options.door);
-        async move { answer(request, from, &pipeline, door, one_policy).await }
+        let client = client.clone();
+        async move { answer(request, &client, &pipeline, door, one_policy).await }
     });
     let connection = server.serve_connection(TokioIo::new(stream), service);
     // hyper's own clocks start once the connection's first bytes have told HTTP/1.1 from HTTP/2.
@@ -162,13 +173,13 @@ struct Asked {
 
 async fn answer(
     request: Request<Incoming>,
-    from: SocketAddr,
+    client: &Client,
     pipeline: &Rc<Pipeline>,
     door: Door,
     one_policy: bool,
 ) -> Result<Response<Full<Bytes>>, Dropped> {
     let head = request.method() == Method::HEAD;
-    let asked = match read(request).await {
+    let mut asked = match read(request).await {
         Ok(asked) => asked,
         Err(refusal) => {
             let mut response = refuse(&refusal);
@@ -178,7 +189,8 @@ async fn answer(
             return Ok(response);
         }
     };
-    let reply = match pipeline.ask_as(&asked.message, from, &asked.identity, door) {
+    asked.identity.sans = client.sans.to_vec();
+    let reply = match pipeline.ask_as(&asked.message, client.from, &asked.identity, door) {
         Progress::Ready(reply) => reply,
         Progress::Later(reply) => reply.await,
     };
@@ -228,7 +240,7 @@ async fn read(request: Request<Incoming>) -> Result<Asked, Refusal> {
     }
 }
 
-/// Who the client says that it is: by the end of the path, by a bearer token.
+/// Who the client says that it is in a request: by the end of the path, by a bearer token.
 fn identity(head: &Parts) -> Identity {
     let path_id = path_id(head.uri.path(), PATH).ok().flatten().map(str::to_owned);
     let token = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);

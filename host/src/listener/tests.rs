@@ -385,7 +385,7 @@ fn scripts_ask_by_name_and_get_json() {
 fn the_door_under_tls_speaks_what_alpn_chooses_and_shows_the_certificate_it_made() {
     let upstream = answering();
     let folder = tempfile::tempdir().unwrap();
-    let config = crate::tls::server_config(folder.path(), "127.0.0.1".parse().unwrap()).unwrap();
+    let config = crate::tls::server_config(folder.path(), "127.0.0.1".parse().unwrap(), None).unwrap();
     on_worker(async {
         let open = open(&upstream, "127.0.0.0/8", Some(config.into()));
         let mut roots = rustls::RootCertStore::empty();

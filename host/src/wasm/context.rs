@@ -37,6 +37,12 @@ impl Properties {
         ))
     }
 
+    /// These and further ones.
+    pub fn and<'a>(&self, more: impl IntoIterator<Item = (&'a [&'a str], &'a [u8])>) -> Self {
+        let more = more.into_iter().map(|(path, value)| (path.join("\0").into(), value.to_vec()));
+        Self(Arc::new(self.0.iter().cloned().chain(more).collect()))
+    }
+
     fn get(&self, path: &[u8]) -> Option<&[u8]> {
         self.0.iter().find(|(key, _)| key == path).map(|(_, value)| value.as_slice())
     }
