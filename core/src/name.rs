@@ -62,11 +62,36 @@ impl Name {
         Self::parse_ascii(&ascii)
     }
 
-    fn parse_ascii(text: &str) -> Result<Self, NameError> {
-        let text = text.strip_suffix('.').unwrap_or(text);
-        if text.is_empty() {
-            return Ok(Self::root());
+    /// Parses text of letters, digits, `-`, `_` and dots, as nearly all names are, in one pass; `None` for other
+    /// text.
+    pub(crate) fn parse_plain(text: &str) -> Option<Result<Self, NameError>> {
+        if !is_plain(text) {
+            return None;
         }
+        let bare = text.strip_suffix('.').unwrap_or(text);
+        let mut start = 0;
+        let mut fits = bare.len() + 2 <= MAX_WIRE_BYTES;
+        for (at, _) in bare.bytes().enumerate().filter(|&(_, byte)| byte == b'.') {
+            fits &= (1..=MAX_LABEL_BYTES).contains(&(at - start));
+            start = at + 1;
+        }
+        fits &= (1..=MAX_LABEL_BYTES).contains(&(bare.len() - start));
+        if fits {
+            return Some(Ok(Self { text: bare.to_ascii_lowercase() }));
+        }
+        // The root, or a name that is none: told which by the slower way.
+        Some(if bare.is_empty() {
+            Ok(Self::root())
+        } else {
+            Self::from_labels(bare.split('.').map(str::as_bytes))
+        })
+    }
+
+    fn parse_ascii(text: &str) -> Result<Self, NameError> {
+        if let Some(name) = Self::parse_plain(text) {
+            return name;
+        }
+        let text = text.strip_suffix('.').unwrap_or(text);
         let mut builder = NameBuilder::default();
         for label in text.split('.') {
             let mut bytes = Vec::with_capacity(label.len());
@@ -197,6 +222,14 @@ impl std::str::FromStr for Name {
     fn from_str(text: &str) -> Result<Self, NameError> {
         Self::parse(text)
     }
+}
+
+/// Whether text has only letters, digits, `-`, `_` and dots.
+pub(crate) fn is_plain(text: &str) -> bool {
+    // All bytes at once, which takes no branch for each of them.
+    text.bytes().fold(true, |plain, byte| {
+        plain & (byte.is_ascii_alphanumeric() | (byte == b'-') | (byte == b'_') | (byte == b'.'))
+    })
 }
 
 /// What a byte of a label becomes in text: itself, its lower case, or 0 where it must be escaped.

@@ -12,6 +12,7 @@ use crate::{build, shell, system, wasm, workspace};
   cargo xtask bench snapshot
   cargo xtask bench snapshot lists/ads.hosts
   cargo xtask bench faults
+  cargo xtask bench groups
   cargo xtask bench reload
   cargo xtask bench replay /var/tmp")]
 pub struct Args {

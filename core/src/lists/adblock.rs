@@ -23,7 +23,7 @@ use std::net::IpAddr;
 use self::modifiers::Modifiers;
 use super::pattern::{Pattern, Start};
 use super::regex::between_slashes;
-use super::{Conditions, Effect, LocalData, Out, Rule, Scope, Trigger, Why, hosts, name_of, plain_name};
+use super::{Conditions, Effect, LocalData, Out, Rule, Scope, Trigger, Why, hosts, name_of};
 use crate::name::{Name, NameError};
 use crate::policy::nets::canonical;
 
@@ -74,7 +74,7 @@ pub(super) fn line(line: &str, out: &mut Out) {
 fn whole_name(line: &str) -> Option<Name> {
     let name = line.strip_prefix("||")?.strip_suffix('^')?;
     let digit = name.ends_with(|last: char| last.is_ascii_digit());
-    plain_name(name)?.ok().filter(|name| !digit && !name.is_root())
+    Name::parse_plain(name)?.ok().filter(|name| !digit && !name.is_root())
 }
 
 /// Whether it is a rule for what a page shows. A marker behind white space, or before it at the start of the line,

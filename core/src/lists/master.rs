@@ -4,7 +4,7 @@
 //! is still open after [`MOST_RECORD_LINES`] lines is taken for a slip of its first line alone, so that it can't
 //! swallow the rest of a list.
 
-use super::{Lines, MOST_LINE_BYTES, Why, plain_name};
+use super::{Lines, MOST_LINE_BYTES, Why};
 use crate::message::type_of;
 use crate::name::{Name, NameError};
 
@@ -176,7 +176,7 @@ fn escaped(rest: &mut std::str::Bytes) -> Result<u8, Why> {
 
 /// A name as it stands, and whether it ended in a dot.
 pub(super) fn name(text: &str) -> Result<(Name, bool), Why> {
-    if let Some(name) = plain_name(text) {
+    if let Some(name) = Name::parse_plain(text) {
         return Ok((name?, text.ends_with('.')));
     }
     if !text.contains('\\') {

@@ -37,6 +37,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 
+use memchr::memchr2;
+
 use self::format::Reader;
 pub use self::format::{Format, UnknownFormat};
 pub use self::pattern::{MAX_PATTERN_BYTES, Pattern, Start};
@@ -317,7 +319,7 @@ impl Answers {
 
 /// A word as a name, with what lists get wrong told apart.
 fn name_of(word: &str) -> Result<Name, Why> {
-    let name = match plain_name(word) {
+    let name = match Name::parse_plain(word) {
         // An address in letters of names ends in a digit.
         Some(_) if word.ends_with(|last: char| last.is_ascii_digit()) && word.parse::<IpAddr>().is_ok() => {
             return Err(Why::Address);
@@ -336,30 +338,14 @@ fn name_of(word: &str) -> Result<Name, Why> {
             if word.contains('*') {
                 return Err(Why::Wildcard);
             }
-            if let Some(character) = word.chars().find(|c| c.is_ascii() && !is_letter(*c as u8)) {
+            let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            if let Some(character) = word.chars().find(|c| c.is_ascii() && !known(*c)) {
                 return Err(Why::Name(NameError::Character(character)));
             }
             Name::parse(word)?
         }
     };
     if name.is_root() { Err(Why::Root) } else { Ok(name) }
-}
-
-/// A name of letters, digits, `-` and `_`, as nearly all are, with one allocation; `None` for other texts.
-fn plain_name(text: &str) -> Option<Result<Name, NameError>> {
-    if !text.bytes().all(is_letter) {
-        return None;
-    }
-    let bare = text.strip_suffix('.').unwrap_or(text);
-    Some(if bare.is_empty() {
-        Ok(Name::root())
-    } else {
-        Name::from_labels(bare.split('.').map(str::as_bytes))
-    })
-}
-
-fn is_letter(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
 fn shorten(text: &str) -> String {
@@ -415,7 +401,7 @@ impl<'a> Iterator for Lines<'a> {
         let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
         self.number = self.number.saturating_add(1);
         let start = self.at;
-        let length = rest.iter().position(|&b| b == b'\n' || b == b'\r').unwrap_or(rest.len());
+        let length = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
         let (bytes, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
         let end = if behind.starts_with(b"\r\n") { 2 } else { usize::from(!behind.is_empty()) };
         self.at = start + length + end;

@@ -4,9 +4,13 @@
 //! of a line or behind white space. A name covers all below it; `*.name` is the same.
 
 use super::{Out, Rule, Scope, Why, name_of};
+use crate::name::is_plain;
 
 /// The line without its comment and without white space around.
 pub(super) fn without_comment(line: &str) -> &str {
+    if is_plain(line) {
+        return line;
+    }
     let line = line.split_once('#').map_or(line, |(head, _)| head).trim();
     if line.starts_with([';', '!']) || line.starts_with("//") {
         return "";
@@ -30,11 +34,9 @@ pub(super) fn line(line: &str, out: &mut Out) {
     if rule.is_empty() {
         return;
     }
-    if rule.contains(char::is_whitespace) {
-        return out.reject(rule, Why::Words);
-    }
     match name_of(rule.strip_prefix("*.").unwrap_or(rule)) {
         Ok(name) => out.rule(Rule::listed(name, Scope::Suffix)),
+        Err(_) if rule.contains(char::is_whitespace) => out.reject(rule, Why::Words),
         Err(why) => out.reject(rule, why),
     }
 }

@@ -79,7 +79,7 @@ pub struct Builder {
     parts: Vec<Part>,
     part_numbers: HashMap<Part, u16>,
     /// Parts of rules that are a name and nothing else, by list.
-    plain_parts: HashMap<u16, u16>,
+    plain_parts: Vec<Option<u16>>,
     rules: Vec<StoredRule>,
     /// The same, to tell what is said twice.
     known: HashSet<StoredRule>,
@@ -123,7 +123,7 @@ impl Builder {
             lists: Vec::new(),
             parts: Vec::new(),
             part_numbers: HashMap::new(),
-            plain_parts: HashMap::new(),
+            plain_parts: Vec::new(),
             rules: Vec::new(),
             known: HashSet::new(),
             patterns: patterns::Builder::default(),
@@ -260,7 +260,7 @@ impl Builder {
     /// The number of a part; `None` if there is no room for another of its kind.
     fn part(&mut self, list: u16, effect: &Effect, important: bool) -> Option<u16> {
         let plain = *effect == Effect::Listed && !important;
-        if plain && let Some(number) = self.plain_parts.get(&list) {
+        if plain && let Some(Some(number)) = self.plain_parts.get(usize::from(list)) {
             return Some(*number);
         }
         // Records of their own are many, and the parts of a snapshot are few.
@@ -268,7 +268,9 @@ impl Builder {
         let part = Part::Does { list, effect: effect.clone(), important };
         let number = self.part_number(part, room)?;
         if plain {
-            self.plain_parts.insert(list, number);
+            let places = self.plain_parts.len().max(usize::from(list) + 1);
+            self.plain_parts.resize(places, None);
+            self.plain_parts.iter_mut().skip(list.into()).take(1).for_each(|part| *part = Some(number));
         }
         Some(number)
     }
@@ -548,7 +550,7 @@ impl Builder {
             set.extend(members.filter(|member| !self.is_taken(first.0, *member)));
             widen(&mut set);
             if !set.is_empty() {
-                let group = last_two_labels(text).map(group_of);
+                let group = last_two_labels(text).map(|labels| group_of(labels.as_bytes()));
                 rows.push(Row { hash: first.0, set: table.number(&set), group });
             }
         }

@@ -1,19 +1,26 @@
 //! The names of one list while a snapshot is put together: their texts, and rows sorted by hash.
 //!
 //! ```text
-//! push ─► rows at the end, unsorted ─┐
-//! clear ─► the rows before, kept ────┴─► settle ─► sorted rows, and the hashes whose members changed
+//! push ──────► rows at the end, unsorted ────────────────────┐
+//! clear, push ─┬─ the name that stood here: confirmed        ├─► settle ─► sorted rows, and the hashes
+//!              ├─ one of the others: confirmed, go on there  │             whose members changed
+//!              └─ a new one: a row at the end ───────────────┘
 //! ```
 //!
-//! Rows stay sorted between two builds, so a build looks at what changed and not at all names.
-
-use std::cmp::Ordering;
+//! Rows stay sorted between two builds, so a build looks at what changed and not at all names. A list that is told
+//! again is mostly told in the order of before: then a name is compared with the one that stood there, and neither
+//! hashed nor stored. Its surprise: names that are not told again stay in `text`, until those are half of it.
 
 use super::hash::Hasher;
 use super::map::Member;
 
 /// Stands where the length of a name would that has this many bytes of text or more: many of its bytes are escaped.
 const LONG: u8 = u8::MAX;
+
+/// Stands where a member would in a name's text that has no row: the name is there twice, or was taken back.
+const NO_MEMBER: Member = Member(u16::MAX);
+/// Once so many names of a list that is told again are new, the others are not looked for any more: then most are.
+const MOST_LOOKED_FOR: usize = 1 << 16;
 
 /// Two names share a hash: another key is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,26 +43,56 @@ impl Entry {
 /// The names of a list.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
-    /// Each name behind its length: a byte, or [`LONG`] and two bytes.
+    /// Each name behind its member and its length: a byte, or [`LONG`] and two bytes.
     text: Vec<u8>,
+    /// Bytes of `text` at the last settling, and of those the ones that belong to no row.
+    settled_text: usize,
+    unused_text: usize,
     /// The first `sorted` ones sorted by hash and member, without duplicates.
     rows: Vec<Entry>,
     sorted: usize,
-    /// What was there at the last build, if all of it was taken back since.
-    before: Option<Vec<Entry>>,
+    /// What was told again, since all was taken back.
+    retold: Option<Retold>,
     /// More text than offsets reach.
     full: bool,
 }
 
+/// Which of the rows of before are told again.
+#[derive(Debug)]
+struct Retold {
+    /// Where the name that is expected next lies.
+    next: u32,
+    /// A bit for each place in `text`.
+    confirmed: Vec<u64>,
+    rows: usize,
+    /// Names that were not of before.
+    new: usize,
+}
+
+impl Retold {
+    fn confirm(&mut self, at: u32) {
+        if let Some(word) = self.confirmed.get_mut(at as usize / 64) {
+            let bit = 1 << (at % 64);
+            self.rows += usize::from(*word & bit == 0);
+            *word |= bit;
+        }
+    }
+
+    fn is_confirmed(&self, at: u32) -> bool {
+        self.confirmed.get(at as usize / 64).is_some_and(|word| word & 1 << (at % 64) != 0)
+    }
+}
+
 impl Entries {
     pub(super) fn push(&mut self, hasher: &Hasher, name: &str, member: Member) {
-        if name.is_empty() {
+        if name.is_empty() || self.is_retold(hasher, name, member) {
             return;
         }
         let Ok(at) = u32::try_from(self.text.len()) else {
             self.full = true;
             return;
         };
+        self.text.extend(member.0.to_le_bytes());
         match u8::try_from(name.len()) {
             Ok(len) if len < LONG => self.text.push(len),
             _ => {
@@ -67,12 +104,44 @@ impl Entries {
         self.rows.push(Entry { hash: hasher.whole(name), at, member });
     }
 
+    /// Confirms a name of before; whether it was one.
+    fn is_retold(&mut self, hasher: &Hasher, name: &str, member: Member) -> bool {
+        let Some(mut retold) = self.retold.take() else { return false };
+        let before = self.text.get(..self.settled_text).unwrap_or_default();
+        let expected = stored(before, retold.next);
+        let (at, next) = match expected {
+            Some(there) if there.name == name.as_bytes() && there.member == member => {
+                (Some(retold.next), there.end)
+            }
+            _ if retold.new >= MOST_LOOKED_FOR => (None, retold.next),
+            _ => {
+                let rows = self.of(hasher.whole(name)).iter();
+                let found = rows.into_iter().find(|row| row.member == member && self.text(row) == name);
+                let at = found.map(|row| row.at);
+                let next = match expected {
+                    // It stood here too, without a row.
+                    Some(there) if there.name == name.as_bytes() => there.end,
+                    _ => at.and_then(|at| stored(&self.text, at)).map_or(retold.next, |there| there.end),
+                };
+                (at, next)
+            }
+        };
+        retold.next = next;
+        match at {
+            Some(at) => retold.confirm(at),
+            None => retold.new += 1,
+        }
+        self.retold = Some(retold);
+        at.is_some()
+    }
+
     /// Takes all names back.
     pub(super) fn clear(&mut self) {
-        let mut rows = std::mem::take(&mut self.rows);
-        rows.truncate(self.sorted);
-        self.before.get_or_insert(rows);
-        (self.text, self.sorted, self.full) = (Vec::new(), 0, false);
+        self.rows.truncate(self.sorted);
+        self.text.truncate(self.settled_text);
+        self.full = false;
+        let confirmed = vec![0; self.text.len().div_ceil(64)];
+        self.retold = Some(Retold { next: 0, confirmed, rows: 0, new: 0 });
     }
 
     /// Whether there was no room for a name.
@@ -91,24 +160,29 @@ impl Entries {
 
     /// The rows of a hash; settled ones only.
     pub(super) fn of(&self, hash: u64) -> &[Entry] {
-        let from = self.rows.partition_point(|row| row.hash < hash);
-        let rest = self.rows.get(from..).unwrap_or_default();
+        let rows = self.rows.get(..self.sorted).unwrap_or_default();
+        let from = rows.partition_point(|row| row.hash < hash);
+        let rest = rows.get(from..).unwrap_or_default();
         let len = rest.iter().take_while(|row| row.hash == hash).count();
         rest.get(..len).unwrap_or_default()
     }
 
     /// Whether there is nothing to settle.
     pub(super) fn is_settled(&self) -> bool {
-        self.sorted == self.rows.len() && self.before.is_none()
+        self.sorted == self.rows.len() && self.retold.is_none()
     }
 
     /// Sorts what came, and adds to `changes` the hashes whose rows are not what they were at the last settling.
+    ///
+    /// Of a name that is there twice one stays.
     pub(super) fn settle(&mut self, mut changes: Option<&mut Vec<u64>>) -> Result<(), Collision> {
         if self.is_settled() {
             return Ok(());
         }
-        let before = self.before.take();
-        if let (Some(changes), None) = (&mut changes, &before) {
+        if let Some(retold) = self.retold.take() {
+            self.forget(&retold, changes.as_deref_mut());
+        }
+        if let Some(changes) = changes {
             changes.extend(self.rows.iter().skip(self.sorted).map(|row| row.hash));
         }
         if self.sorted == 0 {
@@ -121,26 +195,65 @@ impl Entries {
             self.rows.sort_by_key(Entry::key);
         }
         let mut collides = false;
-        let texts = &self.text;
-        let text = |entry: &Entry| text_at(texts, entry.at);
+        let (texts, unused) = (&mut self.text, &mut self.unused_text);
         let mut last: Option<Entry> = None;
         self.rows.retain(|row| {
             let kept = match last {
                 Some(last) if last.hash == row.hash => {
-                    let other = text(&last) != text(row);
+                    let other = text_at(texts, last.at) != text_at(texts, row.at);
                     collides |= other;
                     other || last.member != row.member
                 }
                 _ => true,
             };
-            last = Some(*row);
+            match kept {
+                true => last = Some(*row),
+                false => *unused += without_row(texts, row.at),
+            }
             kept
         });
         self.sorted = self.rows.len();
-        if let (Some(changes), Some(before)) = (changes, &before) {
-            differences(before, &self.rows, changes);
+        if self.unused_text > self.text.len() / 2 {
+            self.compact();
         }
+        self.settled_text = self.text.len();
         if collides { Err(Collision) } else { Ok(()) }
+    }
+
+    /// Takes out the rows that were not told again, and adds their hashes to `changes`.
+    fn forget(&mut self, retold: &Retold, mut changes: Option<&mut Vec<u64>>) {
+        if retold.rows == self.sorted {
+            return;
+        }
+        let (texts, unused) = (&mut self.text, &mut self.unused_text);
+        let (mut number, sorted) = (0, self.sorted);
+        self.rows.retain(|row| {
+            number += 1;
+            let kept = number > sorted || retold.is_confirmed(row.at);
+            if !kept {
+                changes.iter_mut().for_each(|changes| changes.push(row.hash));
+                *unused += without_row(texts, row.at);
+            }
+            kept
+        });
+        self.sorted = retold.rows;
+    }
+
+    /// Leaves out the texts without a row.
+    fn compact(&mut self) {
+        let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
+        let at = |number: &u32| self.rows.get(*number as usize).map(|row| row.at);
+        order.sort_unstable_by_key(at);
+        let mut text = Vec::with_capacity(self.text.len() - self.unused_text);
+        for number in order {
+            let Some(row) = self.rows.get_mut(number as usize) else { continue };
+            let from = row.at as usize;
+            let end = stored(&self.text, row.at).map_or(from, |there| there.end as usize);
+            // Rows came in this order once, so there are no fewer bytes before them.
+            row.at = text.len() as u32;
+            text.extend_from_slice(self.text.get(from..end).unwrap_or_default());
+        }
+        (self.text, self.unused_text) = (text, 0);
     }
 
     /// Gives the name pushed last another hash.
@@ -154,49 +267,61 @@ impl Entries {
         let rows = std::mem::take(&mut self.rows);
         self.rows =
             rows.into_iter().map(|row| Entry { hash: hasher.whole(self.text(&row)), ..row }).collect();
-        (self.sorted, self.before) = (0, None);
+        (self.sorted, self.retold) = (0, None);
     }
 }
 
-/// The name whose length is at this place.
-fn text_at(texts: &[u8], at: u32) -> Option<&[u8]> {
-    let (first, rest) = texts.get(at as usize..)?.split_first()?;
-    let (len, rest) = match *first {
+/// A name as it lies in the text.
+struct Stored<'a> {
+    member: Member,
+    name: &'a [u8],
+    /// Past its last byte.
+    end: u32,
+}
+
+fn stored(texts: &[u8], at: u32) -> Option<Stored<'_>> {
+    let rest = texts.get(at as usize..)?;
+    let (member, behind) = rest.split_first_chunk()?;
+    let (first, behind) = behind.split_first()?;
+    let (len, behind) = match *first {
         LONG => {
-            let (len, rest) = rest.split_first_chunk()?;
-            (usize::from(u16::from_le_bytes(*len)), rest)
+            let (len, behind) = behind.split_first_chunk()?;
+            (usize::from(u16::from_le_bytes(*len)), behind)
         }
-        len => (usize::from(len), rest),
+        len => (usize::from(len), behind),
     };
-    rest.get(..len)
+    let name = behind.get(..len)?;
+    let end = at + (rest.len() - behind.len() + len) as u32;
+    Some(Stored { member: Member(u16::from_le_bytes(*member)), name, end })
 }
 
-/// The hashes of rows that only one side has.
-fn differences(old: &[Entry], new: &[Entry], changes: &mut Vec<u64>) {
-    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
-    loop {
-        let order = match (old.peek(), new.peek()) {
-            (Some(a), Some(b)) => a.key().cmp(&b.key()),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => return,
-        };
-        let left = if order.is_le() { old.next() } else { None };
-        let right = if order.is_ge() { new.next() } else { None };
-        if let (Some(row), None) | (None, Some(row)) = (left, right) {
-            changes.push(row.hash);
-        }
+fn text_at(texts: &[u8], at: u32) -> Option<&[u8]> {
+    stored(texts, at).map(|there| there.name)
+}
+
+/// Notes that a text has no row any more; how many bytes it takes.
+fn without_row(texts: &mut [u8], at: u32) -> usize {
+    let end = stored(texts, at).map_or(at, |there| there.end);
+    if let Some(member) = texts.get_mut(at as usize..).and_then(<[u8]>::first_chunk_mut) {
+        *member = NO_MEMBER.0.to_le_bytes();
     }
+    (end - at) as usize
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::lists::Scope;
 
     fn push(entries: &mut Entries, names: &[&str]) {
         let hasher = Hasher::new(&[1; 16]);
         names.iter().for_each(|name| entries.push(&hasher, name, Member::new(0, Scope::Suffix)));
+    }
+
+    fn texts(entries: &Entries) -> BTreeSet<&str> {
+        entries.rows().iter().map(|row| entries.text(row)).collect()
     }
 
     /// How many hashes changed.
@@ -228,6 +353,94 @@ mod tests {
         assert_eq!(settled(&mut entries), 0);
         let hash = Hasher::new(&[1; 16]).whole("e.example");
         assert_eq!((entries.of(hash).len(), entries.of(hash + 1).len()), (1, 0));
+    }
+
+    #[test]
+    fn a_list_told_again_in_another_order_and_with_names_twice_is_the_same_list() {
+        let mut entries = Entries::default();
+        push(&mut entries, &["a.example", "b.example", "a.example", "c.example", "b.example"]);
+        assert_eq!(settled(&mut entries), 3);
+        let stored = entries.text.len();
+        for told in [
+            &["a.example", "b.example", "a.example", "c.example", "b.example"][..],
+            &["c.example", "a.example", "b.example"],
+            &["b.example", "b.example", "c.example", "a.example", "a.example", "a.example"],
+        ] {
+            entries.clear();
+            push(&mut entries, told);
+            assert_eq!((settled(&mut entries), entries.text.len()), (0, stored), "{told:?}");
+        }
+        entries.clear();
+        push(&mut entries, &["a.example", "c.example"]);
+        assert_eq!(settled(&mut entries), 1, "without b, which stood there twice");
+        entries.clear();
+        push(&mut entries, &["d.example", "a.example", "c.example", "d.example"]);
+        assert_eq!(settled(&mut entries), 1, "with d, twice, once where the old ones end");
+    }
+
+    #[test]
+    fn texts_without_rows_do_not_pile_up() {
+        let mut entries = Entries::default();
+        for round in 0..50 {
+            let names: Vec<String> = (0..100).map(|number| format!("n{number}.r{round}.example")).collect();
+            entries.clear();
+            push(&mut entries, &names.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!(settled(&mut entries), if round == 0 { 100 } else { 200 });
+            assert!(entries.text.len() <= 100 * 20 * 2, "{}", entries.text.len());
+            assert_eq!(texts(&entries), names.iter().map(String::as_str).collect::<BTreeSet<_>>());
+        }
+    }
+
+    #[test]
+    fn a_list_of_other_names_is_taken_though_most_are_not_looked_for() {
+        let tell = |entries: &mut Entries, from: usize| {
+            let names: Vec<String> =
+                (0..MOST_LOOKED_FOR + 100).map(|n| format!("n{}.example", from + n)).collect();
+            entries.clear();
+            push(entries, &names.iter().map(String::as_str).collect::<Vec<_>>());
+            settled(entries);
+            assert_eq!(texts(entries), names.iter().map(String::as_str).collect::<BTreeSet<_>>(), "{from}");
+        };
+        let mut entries = Entries::default();
+        for from in [0, 1_000_000, 1_000_050, 0] {
+            tell(&mut entries, from);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_told_is_held_and_what_changed_is_said(
+            lists in proptest::collection::vec(
+                (proptest::bool::ANY, proptest::collection::vec((0u8..20, 0u16..3), 0..40)),
+                1..8,
+            )
+        ) {
+            let hasher = Hasher::new(&[1; 16]);
+            let mut entries = Entries::default();
+            let mut want = BTreeSet::new();
+            for (again, told) in lists {
+                let before = want.clone();
+                if again {
+                    entries.clear();
+                    want.clear();
+                }
+                for (name, part) in told {
+                    let name = format!("n{name}.example");
+                    entries.push(&hasher, &name, Member::new(part, Scope::Exact));
+                    want.insert((name, part));
+                }
+                let mut changes = Vec::new();
+                entries.settle(Some(&mut changes)).unwrap();
+                let held: Vec<(String, u16)> =
+                    entries.rows().iter().map(|row| (entries.text(row).to_owned(), row.member.part())).collect();
+                proptest::prop_assert_eq!(held.len(), want.len());
+                proptest::prop_assert_eq!(&held.into_iter().collect::<BTreeSet<_>>(), &want);
+                proptest::prop_assert!(entries.rows().is_sorted_by_key(Entry::key));
+                for (name, _) in before.symmetric_difference(&want) {
+                    proptest::prop_assert!(changes.contains(&hasher.whole(name)), "{name}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl Shard {
     }
 
     /// The value of a key; for what is no key, `None` but for one time in 2^32.
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&self, hash: u64) -> Option<u8> {
         let [a, b, c, d] = self.shape.slots_of(hash);
         let (first, rest) = fingerprint(hash);

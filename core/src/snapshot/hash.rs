@@ -22,58 +22,136 @@ impl Hasher {
 
     /// The hash of a whole text.
     pub(super) fn whole(&self, text: &str) -> u64 {
-        let mut hash = 0;
-        self.suffixes(text, false, |found, _| hash = found);
-        hash
+        let (mut rest, mut sip) = (text.as_bytes(), self.start);
+        while let Some((head, block)) = rest.split_last_chunk() {
+            sip.block(u64::from_be_bytes(*block));
+            rest = head;
+        }
+        sip.finish_text(start_of(text.as_bytes(), rest.len()), text.len())
     }
 
     /// Visits each suffix of `text`, shortest first, with its hash and where it starts in `text`. Skips the
     /// suffix of one label if `skip_top`.
-    #[inline]
     pub(super) fn suffixes(&self, text: &str, skip_top: bool, mut visit: impl FnMut(u64, usize)) {
+        match self.suffixes_of_few(text, skip_top) {
+            Some(suffixes) => suffixes.for_each(|(hash, start)| visit(hash, start)),
+            None => self.suffixes_of_any(text, skip_top, &mut visit),
+        }
+    }
+
+    /// The suffixes of a text of 8 to 31 bytes, as most names are: for who can't wait for [`Hasher::suffixes`].
+    #[inline(always)]
+    pub(super) fn suffixes_of_few(&self, text: &str, skip_top: bool) -> Option<Suffixes> {
         let bytes = text.as_bytes();
-        let len = bytes.len();
-        let (mut end, mut sip, mut skip) = (len, self.start, skip_top);
+        let blocks = Blocks::of(bytes)?;
+        let mut states = [self.start; BLOCKS];
+        let mut sip = self.start;
+        for (state, block) in states.iter_mut().skip(1).zip(blocks.0) {
+            sip.block(block);
+            *state = sip;
+        }
+        let mut lengths = blocks.dots() | 1 << bytes.len();
+        if skip_top {
+            lengths &= lengths - 1;
+        }
+        Some(Suffixes { blocks, states, lengths, len: bytes.len() })
+    }
+
+    /// [`Hasher::suffixes`] of a text of any length.
+    #[cold]
+    pub(super) fn suffixes_of_any(&self, text: &str, skip_top: bool, visit: &mut dyn FnMut(u64, usize)) {
+        let bytes = text.as_bytes();
+        let (mut rest, mut sip, mut skip) = (bytes, self.start, skip_top || bytes.is_empty());
         loop {
-            let (word, taken) = block_before(bytes, end);
-            let mut dots = dots_in(word);
+            let (head, block, mut dots) = match rest.split_last_chunk() {
+                Some((head, block)) => (Some(head), u64::from_be_bytes(*block), 0),
+                // The whole text is a suffix too, as if a dot stood before it.
+                None => (None, start_of(bytes, rest.len()), 0x80 << (8 * rest.len())),
+            };
+            dots |= dots_in(block);
             while dots != 0 {
-                let inside = dots.trailing_zeros() / 8;
+                let inside = dots.trailing_zeros() & 0x38;
                 dots &= dots - 1;
                 if std::mem::take(&mut skip) {
                     continue;
                 }
-                let start = end - inside as usize;
-                let tail = word & !(u64::MAX << (8 * inside));
-                visit(sip.finish(tail | ((len - start) as u64) << 56), start);
+                let start = rest.len() - (inside / 8) as usize;
+                let tail = block & !(u64::MAX << inside);
+                visit(sip.finish_text(tail, bytes.len() - start), start);
             }
-            if taken < 8 {
-                if !skip && len > 0 {
-                    visit(sip.finish(word | (len as u64) << 56), 0);
-                }
-                return;
-            }
-            sip.block(word);
-            end -= 8;
+            let Some(head) = head else { return };
+            sip.block(block);
+            rest = head;
         }
     }
 }
 
-/// The up to eight bytes before `end`, the last one lowest; and how many they are.
-#[inline]
-fn block_before(bytes: &[u8], end: usize) -> (u64, usize) {
-    if let Some(block) = end.checked_sub(8).and_then(|from| bytes.get(from..end)?.first_chunk()) {
-        return (u64::from_be_bytes(*block), 8);
+/// The suffixes of a short text, shortest first: the hash of each, and where it starts.
+pub(super) struct Suffixes {
+    blocks: Blocks,
+    /// Before each block.
+    states: [Sip; BLOCKS],
+    /// A bit for each suffix, in the place of its length.
+    lengths: u64,
+    len: usize,
+}
+
+impl Iterator for Suffixes {
+    type Item = (u64, usize);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(u64, usize)> {
+        let len = self.lengths.trailing_zeros() as usize;
+        let (block, state) = (self.blocks.0.get(len / 8)?, self.states.get(len / 8)?);
+        self.lengths &= self.lengths - 1;
+        let tail = block & !(u64::MAX << (8 * (len % 8)));
+        Some((state.finish_text(tail, len), self.len - len))
     }
-    let head = bytes.get(..end).unwrap_or_default();
+}
+
+/// A text of 8 to 31 bytes in blocks of eight from its end, each with its last byte lowest.
+/// They are cut without a branch: names differ in length and labels, so that a branch would be guessed wrong.
+struct Blocks([u64; BLOCKS]);
+
+const BLOCKS: usize = 4;
+
+impl Blocks {
+    #[inline(always)]
+    fn of(bytes: &[u8]) -> Option<Self> {
+        if !(8..8 * BLOCKS).contains(&bytes.len()) {
+            return None;
+        }
+        let block = |number: usize| {
+            let end = bytes.len().saturating_sub(8 * number);
+            let from = end.saturating_sub(8);
+            let block = bytes.get(from..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
+            // What is behind `end` is of the block before.
+            u64::from_be_bytes(block).checked_shr(64 - 8 * (end - from) as u32).unwrap_or(0)
+        };
+        Some(Self(std::array::from_fn(block)))
+    }
+
+    /// A bit for each byte that is a dot, the last byte's first.
+    #[inline(always)]
+    fn dots(&self) -> u64 {
+        /// Brings the lowest bits of eight bytes together in the highest byte.
+        const GATHER: u64 = 0x0102_0408_1020_4080;
+        let dots = |block: u64| (dots_in(block) >> 7).wrapping_mul(GATHER) >> 56;
+        (0..).zip(self.0).fold(0, |all, (number, block)| all | dots(block) << (8 * number))
+    }
+}
+
+/// The first `len` bytes, fewer than eight, the last one lowest.
+#[inline(always)]
+fn start_of(bytes: &[u8], len: usize) -> u64 {
     match bytes.first_chunk() {
-        Some(block) if end > 0 => (u64::from_be_bytes(*block) >> (8 * (8 - end)), end),
-        _ => (head.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)), end),
+        Some(block) if len > 0 => u64::from_be_bytes(*block) >> (8 * (8 - len)),
+        _ => bytes.iter().take(len).fold(0, |word, &byte| word << 8 | u64::from(byte)),
     }
 }
 
 /// 0x80 in each byte that is a dot.
-#[inline]
+#[inline(always)]
 fn dots_in(word: u64) -> u64 {
     let x = word ^ DOTS;
     !(((x & LOW_SEVEN) + LOW_SEVEN) | x | LOW_SEVEN)
@@ -117,6 +195,12 @@ impl Sip {
         self.v3 ^= word;
         self.round();
         self.v0 ^= word;
+    }
+
+    /// The hash with up to seven last bytes; `len` is that of the whole text.
+    #[inline(always)]
+    fn finish_text(self, last: u64, len: usize) -> u64 {
+        self.finish(last | (len as u64) << 56)
     }
 
     #[inline(always)]

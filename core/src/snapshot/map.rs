@@ -147,17 +147,37 @@ impl NameMap {
         if self.shards.is_empty() && self.top.is_none() && self.overlay.is_empty() {
             return;
         }
+        let Some(mut suffixes) = self.hasher.suffixes_of_few(text, self.skip_top) else {
+            return self.visit_any(text, &mut visit);
+        };
+        if !self.skip_top
+            && let Some((hash, start)) = suffixes.next()
+            && let Some(members) = self.find(self.top.as_ref(), hash)
+        {
+            visit(start, members);
+        }
+        let Some((mut hash, mut start)) = suffixes.next() else { return };
+        // The first suffix past the single label is the one of two labels, which says the shard.
+        let shard = self.shard(group_of(text.as_bytes().get(start..).unwrap_or_default()));
+        loop {
+            if let Some(members) = self.find(shard, hash) {
+                visit(start, members);
+            }
+            match suffixes.next() {
+                Some(next) => (hash, start) = next,
+                None => return,
+            }
+        }
+    }
+
+    /// [`NameMap::visit`] for a text of any length.
+    #[cold]
+    fn visit_any<'a>(&'a self, text: &str, visit: &mut dyn FnMut(usize, Members<'a>)) {
+        let shard = self.shard_of(text);
         let mut top = !self.skip_top;
-        let mut shard: Option<Option<&Shard>> = None;
-        self.hasher.suffixes(text, self.skip_top, |hash, start| {
-            let here = match std::mem::take(&mut top) {
-                true => self.top.as_ref(),
-                // The first suffix past the single label is the one of two labels, which says the shard.
-                false => {
-                    *shard.get_or_insert_with(|| self.shard(group_of(text.get(start..).unwrap_or_default())))
-                }
-            };
-            if let Some(members) = self.find(here, hash) {
+        self.hasher.suffixes_of_any(text, self.skip_top, &mut |hash, start| {
+            let shard = if std::mem::take(&mut top) { self.top.as_ref() } else { shard };
+            if let Some(members) = self.find(shard, hash) {
                 visit(start, members);
             }
         });
@@ -173,14 +193,18 @@ impl NameMap {
         self.shard_of(suffix).is_some_and(|shard| shard.get(hash).is_some())
     }
 
-    #[inline]
+    #[inline(always)]
     fn find(&self, shard: Option<&Shard>, hash: u64) -> Option<Members<'_>> {
         match self.overlay.get(hash) {
             Said::Nothing => {}
             Said::Absent => return None,
             Said::Set(set) => return self.sets.members(set),
         }
-        let value = shard?.get(hash)?;
+        self.members(hash, shard?.get(hash)?)
+    }
+
+    /// The members that a shard's value stands for.
+    fn members(&self, hash: u64, value: u8) -> Option<Members<'_>> {
         let set = if value == SIDE { self.sets.side(hash)? } else { u32::from(value) };
         self.sets.members(set)
     }
@@ -192,7 +216,7 @@ impl NameMap {
 
     fn shard_of(&self, text: &str) -> Option<&Shard> {
         match last_two_labels(text) {
-            Some(labels) => self.shard(group_of(labels)),
+            Some(labels) => self.shard(group_of(labels.as_bytes())),
             None => self.top.as_ref(),
         }
     }
@@ -225,18 +249,17 @@ pub(super) fn last_two_labels(text: &str) -> Option<&str> {
 /// The group of the names under these two labels. No key goes into it, so that it is the same in all snapshots;
 /// who knows it can make shards uneven, which costs memory, but not names collide.
 #[inline]
-pub(super) fn group_of(labels: &str) -> u32 {
+pub(super) fn group_of(labels: &[u8]) -> u32 {
     const MULTIPLIER: u64 = 0x9fb2_1c65_1e98_df25;
     let fold = |state: u64, word: u64| {
         let mixed = (state ^ word).wrapping_mul(MULTIPLIER);
         mixed ^ mixed >> 32
     };
-    let bytes = labels.as_bytes();
-    let blocks = bytes.as_chunks::<8>().0.iter().map(|block| u64::from_le_bytes(*block));
+    let blocks = labels.as_chunks::<8>().0.iter().map(|block| u64::from_le_bytes(*block));
     // The last eight bytes again, so that what is left over needs no loop.
-    let last = match bytes.last_chunk() {
+    let last = match labels.last_chunk() {
         Some(block) => u64::from_le_bytes(*block),
-        None => bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        None => labels.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
     };
     (blocks.chain([last]).fold(labels.len() as u64, fold) >> 32) as u32
 }

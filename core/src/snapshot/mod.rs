@@ -304,7 +304,8 @@ impl Snapshot {
     pub fn covers(&self, name: &Name) -> bool {
         let groups = &self.maps.groups;
         *groups == (0..ALL_GROUPS)
-            || last_two_labels(name.as_str()).is_none_or(|labels| groups.contains(&group_of(labels).into()))
+            || last_two_labels(name.as_str())
+                .is_none_or(|labels| groups.contains(&group_of(labels.as_bytes()).into()))
     }
 
     /// 16 hex digits of the manifest's BLAKE3: what verdicts name.
