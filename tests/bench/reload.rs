@@ -6,6 +6,7 @@
 //! or late, and the processes' peak memory against that before. The baseline is the same load with no change.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -38,20 +39,20 @@ fn main() {
     );
     let mut held = names.clone();
     for door in DOORS {
-        row(&rig, door, "none", &asked, || None);
+        row(&rig, door, "none", &asked, None);
         for (what, count) in [("1 name", 1), ("100 names", 100), ("100 names again", 100)] {
             let sentinel = format!("sentinel.{}.{}.example", what.replace(' ', "-"), door.event_name());
             held.extend((1..count).map(|number| format!("new{number}.{sentinel}")));
             held.push(sentinel.clone());
-            row(&rig, door, what, &asked, || Some(change(&rig, door, &held, &sentinel)));
+            row(&rig, door, what, &asked, Some((&held, &sentinel)));
         }
         let sentinel = format!("all.{}.example", door.event_name());
         let other: Vec<String> =
             names.iter().map(|name| format!("w.{name}")).chain([sentinel.clone()]).collect();
-        row(&rig, door, "all names", &asked, || Some(change(&rig, door, &other, &sentinel)));
+        row(&rig, door, "all names", &asked, Some((&other, &sentinel)));
         let sentinel = format!("back.{}.example", door.event_name());
         held.push(sentinel.clone());
-        row(&rig, door, "all names, back", &asked, || Some(change(&rig, door, &held, &sentinel)));
+        row(&rig, door, "all names, back", &asked, Some((&held, &sentinel)));
     }
 }
 
@@ -63,11 +64,16 @@ fn read(path: &str) -> Vec<String> {
     lines.filter_map(|line| line.split_whitespace().last()).map(str::to_owned).collect()
 }
 
-/// Replaces the list; how long until its sentinel is blocked by every worker.
-fn change(rig: &Rig, door: Door, names: &[String], sentinel: &str) -> Option<Duration> {
+/// The list that is in force, and where the next one is written.
+fn lists(rig: &Rig) -> (PathBuf, PathBuf) {
     let list = rig.options.folder.join("blocked.txt");
     let fresh = list.with_extension("new");
-    fs::write(&fresh, names.join("\n") + "\n").expect("the list can be written");
+    (list, fresh)
+}
+
+/// Replaces the list by the one that was written; how long until its sentinel is blocked by every worker.
+fn change(rig: &Rig, door: Door, sentinel: &str) -> Option<Duration> {
+    let (list, fresh) = lists(rig);
     let pid = rig.serve.as_ref().map(xtask::child::Child::pid).unwrap_or_default();
     let start = Instant::now();
     fs::rename(&fresh, &list).expect("the list can be replaced");
@@ -99,21 +105,19 @@ impl Memory {
     }
 }
 
-fn row(
-    rig: &Rig,
-    door: Door,
-    what: &str,
-    asked: &[String],
-    change: impl FnOnce() -> Option<Option<Duration>>,
-) {
+/// A load, during which the list becomes these names, the sentinel among them.
+fn row(rig: &Rig, door: Door, what: &str, asked: &[String], to: Option<(&[String], &str)>) {
     let pid = |child: &Option<xtask::child::Child>| {
         child.as_ref().map(xtask::child::Child::pid).unwrap_or_default()
     };
+    if let Some((names, _)) = to {
+        fs::write(lists(rig).1, names.join("\n") + "\n").expect("the list can be written");
+    }
     let load = Load::start(rig, door, asked, PER_SECOND);
     std::thread::sleep(Duration::from_secs(2));
     let (serve, serve_before) = Memory::start(pid(&rig.serve));
     let (envoy, envoy_before) = Memory::start(pid(&rig.envoy));
-    let took = change();
+    let took = to.map(|(_, sentinel)| change(rig, door, sentinel));
     std::thread::sleep(Duration::from_secs(2));
     let report = load.end();
     let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);

@@ -19,7 +19,7 @@ const LONG: u8 = u8::MAX;
 
 /// Stands where a member would in a name's text that has no row: the name is there twice, or was taken back.
 const NO_MEMBER: Member = Member(u16::MAX);
-/// Once so many names of a list that is told again are new, the others are not looked for any more: then most are.
+/// Once so many names of a list that is told again are new, those that were not told yet are given up: most won't be.
 const MOST_LOOKED_FOR: usize = 1 << 16;
 
 /// Two names share a hash: another key is needed.
@@ -53,6 +53,8 @@ pub(super) struct Entries {
     sorted: usize,
     /// What was told again, since all was taken back.
     retold: Option<Retold>,
+    /// Hashes of names that were given up before all was told again.
+    gone: Vec<u64>,
     /// More text than offsets reach.
     full: bool,
 }
@@ -113,7 +115,6 @@ impl Entries {
             Some(there) if there.name == name.as_bytes() && there.member == member => {
                 (Some(retold.next), there.end)
             }
-            _ if retold.new >= MOST_LOOKED_FOR => (None, retold.next),
             _ => {
                 let rows = self.of(hasher.whole(name)).iter();
                 let found = rows.into_iter().find(|row| row.member == member && self.text(row) == name);
@@ -131,7 +132,14 @@ impl Entries {
             Some(at) => retold.confirm(at),
             None => retold.new += 1,
         }
-        self.retold = Some(retold);
+        if retold.new > MOST_LOOKED_FOR {
+            let mut gone = std::mem::take(&mut self.gone);
+            self.forget(&retold, Some(&mut gone));
+            self.compact();
+            self.gone = gone;
+        } else {
+            self.retold = Some(retold);
+        }
         at.is_some()
     }
 
@@ -169,7 +177,7 @@ impl Entries {
 
     /// Whether there is nothing to settle.
     pub(super) fn is_settled(&self) -> bool {
-        self.sorted == self.rows.len() && self.retold.is_none()
+        self.sorted == self.rows.len() && self.retold.is_none() && self.gone.is_empty()
     }
 
     /// Sorts what came, and adds to `changes` the hashes whose rows are not what they were at the last settling.
@@ -182,7 +190,9 @@ impl Entries {
         if let Some(retold) = self.retold.take() {
             self.forget(&retold, changes.as_deref_mut());
         }
+        let gone = std::mem::take(&mut self.gone);
         if let Some(changes) = changes {
+            changes.extend(gone);
             changes.extend(self.rows.iter().skip(self.sorted).map(|row| row.hash));
         }
         if self.sorted == 0 {
@@ -245,6 +255,7 @@ impl Entries {
         let at = |number: &u32| self.rows.get(*number as usize).map(|row| row.at);
         order.sort_unstable_by_key(at);
         let mut text = Vec::with_capacity(self.text.len() - self.unused_text);
+        let mut settled_text = 0;
         for number in order {
             let Some(row) = self.rows.get_mut(number as usize) else { continue };
             let from = row.at as usize;
@@ -252,8 +263,11 @@ impl Entries {
             // Rows came in this order once, so there are no fewer bytes before them.
             row.at = text.len() as u32;
             text.extend_from_slice(self.text.get(from..end).unwrap_or_default());
+            if from < self.settled_text {
+                settled_text = text.len();
+            }
         }
-        (self.text, self.unused_text) = (text, 0);
+        (self.text, self.settled_text, self.unused_text) = (text, settled_text, 0);
     }
 
     /// Gives the name pushed last another hash.
@@ -392,19 +406,27 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_other_names_is_taken_though_most_are_not_looked_for() {
+    fn names_that_were_given_up_are_gone_or_told_again_later() {
         let tell = |entries: &mut Entries, from: usize| {
             let names: Vec<String> =
                 (0..MOST_LOOKED_FOR + 100).map(|n| format!("n{}.example", from + n)).collect();
             entries.clear();
             push(entries, &names.iter().map(String::as_str).collect::<Vec<_>>());
-            settled(entries);
-            assert_eq!(texts(entries), names.iter().map(String::as_str).collect::<BTreeSet<_>>(), "{from}");
+            names
         };
         let mut entries = Entries::default();
-        for from in [0, 1_000_000, 1_000_050, 0] {
-            tell(&mut entries, from);
+        for (from, changes) in [(0, 0), (1_000_000, 2), (1_000_050, 0), (0, 2), (65_000, 2)] {
+            let names = tell(&mut entries, from);
+            let settled = settled(&mut entries);
+            assert!(changes == 0 || settled > changes * MOST_LOOKED_FOR - 2_000, "{from}: {settled}");
+            assert_eq!(texts(&entries), names.iter().map(String::as_str).collect::<BTreeSet<_>>(), "{from}");
         }
+        // Told twice before it is settled: what was given up the first time changes back.
+        tell(&mut entries, 2_000_000);
+        let names = tell(&mut entries, 65_000);
+        settled(&mut entries);
+        assert_eq!(texts(&entries), names.iter().map(String::as_str).collect::<BTreeSet<_>>());
+        assert_eq!(settled(&mut entries), 0);
     }
 
     proptest::proptest! {
