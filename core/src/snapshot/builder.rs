@@ -17,7 +17,7 @@ use super::base::Base;
 use super::container::{self, Kind, Stamp};
 use super::entries::{Collision, Entries};
 use super::hash::Hasher;
-use super::map::{MOST_PARTS, Member, Row, SetTable, group_of, last_two_labels};
+use super::map::{MOST_PARTS, Member, Row, SetTable, group_of_name};
 use super::patterns::{self, PatternError};
 use super::rules::{Part, StoredRule};
 use super::vetted::{self, MOST_VETTED};
@@ -270,7 +270,9 @@ impl Builder {
         if plain {
             let places = self.plain_parts.len().max(usize::from(list) + 1);
             self.plain_parts.resize(places, None);
-            self.plain_parts.iter_mut().skip(list.into()).take(1).for_each(|part| *part = Some(number));
+            if let Some(part) = self.plain_parts.get_mut(usize::from(list)) {
+                *part = Some(number);
+            }
         }
         Some(number)
     }
@@ -550,7 +552,7 @@ impl Builder {
             set.extend(members.filter(|member| !self.is_taken(first.0, *member)));
             widen(&mut set);
             if !set.is_empty() {
-                let group = last_two_labels(text).map(|labels| group_of(labels.as_bytes()));
+                let group = group_of_name(text);
                 rows.push(Row { hash: first.0, set: table.number(&set), group });
             }
         }

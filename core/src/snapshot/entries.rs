@@ -87,9 +87,10 @@ impl Retold {
 
 impl Entries {
     pub(super) fn push(&mut self, hasher: &Hasher, name: &str, member: Member) {
-        if name.is_empty() || self.is_retold(hasher, name, member) {
+        if name.is_empty() {
             return;
         }
+        let Some(hash) = self.hash_if_new(hasher, name, member) else { return };
         let Ok(at) = u32::try_from(self.text.len()) else {
             self.full = true;
             return;
@@ -103,28 +104,29 @@ impl Entries {
             }
         }
         self.text.extend_from_slice(name.as_bytes());
-        self.rows.push(Entry { hash: hasher.whole(name), at, member });
+        self.rows.push(Entry { hash, at, member });
     }
 
-    /// Confirms a name of before; whether it was one.
-    fn is_retold(&mut self, hasher: &Hasher, name: &str, member: Member) -> bool {
-        let Some(mut retold) = self.retold.take() else { return false };
+    /// The hash of a name that is to be stored; `None` if it is one of before, which is confirmed.
+    fn hash_if_new(&mut self, hasher: &Hasher, name: &str, member: Member) -> Option<u64> {
+        let Some(mut retold) = self.retold.take() else { return Some(hasher.whole(name)) };
         let before = self.text.get(..self.settled_text).unwrap_or_default();
         let expected = stored(before, retold.next);
-        let (at, next) = match expected {
+        let (at, next, hash) = match expected {
             Some(there) if there.name == name.as_bytes() && there.member == member => {
-                (Some(retold.next), there.end)
+                (Some(retold.next), there.end, 0)
             }
             _ => {
-                let rows = self.of(hasher.whole(name)).iter();
-                let found = rows.into_iter().find(|row| row.member == member && self.text(row) == name);
+                let hash = hasher.whole(name);
+                let mut rows = self.of(hash).iter();
+                let found = rows.find(|row| row.member == member && self.text(row) == name);
                 let at = found.map(|row| row.at);
                 let next = match expected {
                     // It stood here too, without a row.
                     Some(there) if there.name == name.as_bytes() => there.end,
                     _ => at.and_then(|at| stored(&self.text, at)).map_or(retold.next, |there| there.end),
                 };
-                (at, next)
+                (at, next, hash)
             }
         };
         retold.next = next;
@@ -140,7 +142,7 @@ impl Entries {
         } else {
             self.retold = Some(retold);
         }
-        at.is_some()
+        at.is_none().then_some(hash)
     }
 
     /// Takes all names back.
@@ -278,10 +280,15 @@ impl Entries {
 
     /// Hashes all names again, under another key.
     pub(super) fn rehash(&mut self, hasher: &Hasher) {
+        // What was not told again must not come back, though its going is not to be reported any more.
+        if let Some(retold) = self.retold.take() {
+            self.forget(&retold, None);
+        }
+        self.gone.clear();
         let rows = std::mem::take(&mut self.rows);
         self.rows =
             rows.into_iter().map(|row| Entry { hash: hasher.whole(self.text(&row)), ..row }).collect();
-        (self.sorted, self.retold) = (0, None);
+        self.sorted = 0;
     }
 }
 
@@ -486,5 +493,10 @@ mod tests {
         assert_eq!(entries.settle(None), Err(Collision));
         entries.rehash(&Hasher::new(&[2; 16]));
         assert_eq!(settled(&mut entries), 2);
+        // Another list collides while this one is told again.
+        entries.clear();
+        entries.push(&Hasher::new(&[2; 16]), "b.example", Member::new(0, Scope::Suffix));
+        entries.rehash(&Hasher::new(&[3; 16]));
+        assert_eq!((settled(&mut entries), texts(&entries)), (1, BTreeSet::from(["b.example"])));
     }
 }

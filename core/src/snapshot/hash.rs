@@ -33,7 +33,7 @@ impl Hasher {
     /// Visits each suffix of `text`, shortest first, with its hash and where it starts in `text`. Skips the
     /// suffix of one label if `skip_top`.
     pub(super) fn suffixes(&self, text: &str, skip_top: bool, mut visit: impl FnMut(u64, usize)) {
-        match self.suffixes_of_few(text, skip_top) {
+        match self.suffixes_of_short(text, skip_top) {
             Some(suffixes) => suffixes.for_each(|(hash, start)| visit(hash, start)),
             None => self.suffixes_of_any(text, skip_top, &mut visit),
         }
@@ -41,7 +41,7 @@ impl Hasher {
 
     /// The suffixes of a text of 8 to 31 bytes, as most names are: for who can't wait for [`Hasher::suffixes`].
     #[inline(always)]
-    pub(super) fn suffixes_of_few(&self, text: &str, skip_top: bool) -> Option<Suffixes> {
+    pub(super) fn suffixes_of_short(&self, text: &str, skip_top: bool) -> Option<Suffixes> {
         let bytes = text.as_bytes();
         let blocks = Blocks::of(bytes)?;
         let mut states = [self.start; BLOCKS];

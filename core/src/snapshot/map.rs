@@ -147,7 +147,7 @@ impl NameMap {
         if self.shards.is_empty() && self.top.is_none() && self.overlay.is_empty() {
             return;
         }
-        let Some(mut suffixes) = self.hasher.suffixes_of_few(text, self.skip_top) else {
+        let Some(mut suffixes) = self.hasher.suffixes_of_short(text, self.skip_top) else {
             return self.visit_any(text, &mut visit);
         };
         if !self.skip_top
@@ -200,11 +200,7 @@ impl NameMap {
             Said::Absent => return None,
             Said::Set(set) => return self.sets.members(set),
         }
-        self.members(hash, shard?.get(hash)?)
-    }
-
-    /// The members that a shard's value stands for.
-    fn members(&self, hash: u64, value: u8) -> Option<Members<'_>> {
+        let value = shard?.get(hash)?;
         let set = if value == SIDE { self.sets.side(hash)? } else { u32::from(value) };
         self.sets.members(set)
     }
@@ -215,10 +211,7 @@ impl NameMap {
     }
 
     fn shard_of(&self, text: &str) -> Option<&Shard> {
-        match last_two_labels(text) {
-            Some(labels) => self.shard(group_of(labels.as_bytes())),
-            None => self.top.as_ref(),
-        }
+        group_of_name(text).map_or(self.top.as_ref(), |group| self.shard(group))
     }
 }
 
@@ -246,10 +239,15 @@ pub(super) fn last_two_labels(text: &str) -> Option<&str> {
     text.get(from..)
 }
 
+/// The group of a name; `None` if it has one label only.
+pub(super) fn group_of_name(text: &str) -> Option<u32> {
+    last_two_labels(text).map(|labels| group_of(labels.as_bytes()))
+}
+
 /// The group of the names under these two labels. No key goes into it, so that it is the same in all snapshots;
 /// who knows it can make shards uneven, which costs memory, but not names collide.
 #[inline]
-pub(super) fn group_of(labels: &[u8]) -> u32 {
+fn group_of(labels: &[u8]) -> u32 {
     const MULTIPLIER: u64 = 0x9fb2_1c65_1e98_df25;
     let fold = |state: u64, word: u64| {
         let mixed = (state ^ word).wrapping_mul(MULTIPLIER);

@@ -54,7 +54,7 @@ pub use self::vetted::{Decision, MOST_VETTED, Vetted};
 
 use self::change::Changed;
 use self::container::{Kind, Manifest, head_bytes};
-use self::map::{ALL_GROUPS, Member, NameMap, group_of, last_two_labels};
+use self::map::{ALL_GROUPS, Member, NameMap, group_of_name};
 use self::rules::{Part, Rules, StoredRule};
 use crate::lists::{Conditions, Effect, Scope, Trigger};
 use crate::name::Name;
@@ -304,8 +304,7 @@ impl Snapshot {
     pub fn covers(&self, name: &Name) -> bool {
         let groups = &self.maps.groups;
         *groups == (0..ALL_GROUPS)
-            || last_two_labels(name.as_str())
-                .is_none_or(|labels| groups.contains(&group_of(labels.as_bytes()).into()))
+            || group_of_name(name.as_str()).is_none_or(|group| groups.contains(&group.into()))
     }
 
     /// 16 hex digits of the manifest's BLAKE3: what verdicts name.

@@ -33,8 +33,8 @@ use crate::explain::{Index, Place};
 use crate::lists::{self, OpenError};
 use crate::upstream::exchange::{self, ExchangeError, Outgoing};
 use crate::upstream::message::question_end;
+use crate::upstream::system::name_server;
 
-const DNS_PORT: u16 = 53;
 /// How long a name server may take, over UDP and over TCP each.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(3);
 /// The longest reply that is read from a scorer, bytes.
@@ -75,12 +75,8 @@ pub struct Args {
     json: bool,
 }
 
-/// An address, with port 53 if none is said.
-fn server(text: &str) -> Result<SocketAddr, String> {
-    let alone = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS_PORT));
-    alone
-        .or_else(|_| text.parse())
-        .map_err(|_| "write 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:53".into())
+fn server(text: &str) -> Result<SocketAddr, &'static str> {
+    name_server(text).ok_or("write 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:53")
 }
 
 /// A rule of a list that a question sets off.

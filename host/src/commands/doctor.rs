@@ -12,6 +12,7 @@ use crate::commands::serve::{ServeError, find_plugin};
 use crate::config::{Config, ConfigError, Flags};
 use crate::control::socket_path;
 use crate::folder;
+use crate::upstream::system::name_server;
 use crate::wasm::{Limits, Runtime};
 
 /// How long a peer has to answer.
@@ -165,11 +166,12 @@ fn upstreams(config: &Config) -> Finding {
             "set upstreams to answer from the network",
         );
     }
-    let mut addresses: Vec<SocketAddr> = config.upstreams.iter().filter_map(|text| with_port(text)).collect();
+    let mut addresses: Vec<SocketAddr> =
+        config.upstreams.iter().filter_map(|text| name_server(text)).collect();
     if addresses.is_empty() {
         let system = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         let servers = system.lines().filter_map(|line| line.strip_prefix("nameserver"));
-        addresses = servers.filter_map(|text| with_port(text.trim())).collect();
+        addresses = servers.filter_map(|text| name_server(text.trim())).collect();
     }
     if addresses.is_empty() {
         return finding(
@@ -193,10 +195,6 @@ fn upstreams(config: &Config) -> Finding {
         }
         _ => finding("upstream", Health::Ok, found, ""),
     }
-}
-
-fn with_port(text: &str) -> Option<SocketAddr> {
-    text.parse().ok().or_else(|| text.parse().ok().map(|address| SocketAddr::new(address, 53)))
 }
 
 /// Whether a server answers `NS .`, with whatever it likes.

@@ -5,7 +5,6 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use dnsvet_core::lists::{self, Format};
@@ -19,6 +18,7 @@ use toml::{Table, Value};
 use super::keys::{list_fields, nearest, schedule_fields, section, table_fields};
 use super::{Config, Key, Kind, keys};
 use crate::store::now_ms;
+use crate::upstream::system::name_server;
 use crate::{bundles, zones};
 
 /// Where a value was read.
@@ -308,7 +308,7 @@ fn check(key: &Key, value: &Value, place: &Place) -> Result<(), ConfigError> {
         "upstreams" => {
             let servers = config.upstreams.iter().filter(|_| config.upstreams != ["demo"]);
             for upstream in servers {
-                if upstream.parse::<IpAddr>().is_err() && upstream.parse::<SocketAddr>().is_err() {
+                if name_server(upstream).is_none() {
                     return Err(bad(format!("`{upstream}`, no address")));
                 }
             }

@@ -6,8 +6,6 @@
 //!
 //! What a zone can't say (conditions, patterns, groups) stays out: it holds here only.
 
-use std::net::{IpAddr, SocketAddr};
-
 use dnsvet_core::lists::{self, Effect, Format, LocalData, Scope as Reach, Trigger};
 use dnsvet_core::name::{Name, NameError};
 use dnsvet_core::verdict;
@@ -15,10 +13,9 @@ use dnsvet_core::verdict;
 use crate::config::{Config, RpzOut};
 use crate::store::control::{ControlStore, Decision, Scope};
 use crate::store::{StoreError, Tenant};
+use crate::upstream::system::name_server;
 use crate::xfr::policy::{Action, Entry};
 use crate::xfr::{Key, KeyError, Publisher, Secondary, ServerConfig, ZoneConfig};
-
-const DNS_PORT: u16 = 53;
 
 /// A policy zone that can't be served as it is configured.
 #[derive(Debug, thiserror::Error)]
@@ -39,9 +36,7 @@ pub fn configured(config: &RpzOut) -> Result<(Publisher, ServerConfig), RpzError
     let origin = Name::parse(&config.zone)?;
     let keys = config.keys.iter().map(|key| key.parse()).collect::<Result<Vec<Key>, _>>()?;
     let secondary = |text: &String| {
-        let address = text.parse::<SocketAddr>();
-        let address = address.or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS_PORT)));
-        let address = address.map_err(|_| RpzError::Secondary(text.clone()))?;
+        let address = name_server(text).ok_or_else(|| RpzError::Secondary(text.clone()))?;
         Ok(Secondary { address, key: keys.first().cloned() })
     };
     let secondaries = config.notify.iter().map(secondary).collect::<Result<Vec<_>, RpzError>>()?;

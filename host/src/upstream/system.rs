@@ -33,7 +33,7 @@ pub fn choose(
         return configured
             .iter()
             .map(|text| {
-                let server = parse(text).ok_or_else(|| UpstreamsError::Address(text.clone()))?;
+                let server = name_server(text).ok_or_else(|| UpstreamsError::Address(text.clone()))?;
                 if is_own(server, doors) { Err(UpstreamsError::Loop(server)) } else { Ok(server) }
             })
             .collect();
@@ -47,7 +47,8 @@ pub fn choose(
     Ok(servers)
 }
 
-fn parse(text: &str) -> Option<SocketAddr> {
+/// A name server as `ADDRESS` or `ADDRESS:PORT`; port 53 if none is said.
+pub fn name_server(text: &str) -> Option<SocketAddr> {
     text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse().ok()?, DNS_PORT)))
 }
 
@@ -56,7 +57,7 @@ fn name_servers(resolv_conf: &str) -> Vec<SocketAddr> {
         let mut fields = line.split_whitespace();
         (fields.next()? == "nameserver").then_some(())?;
         // A zone (fe80::1%eth0) can't be expressed without asking the system for its number.
-        parse(fields.next()?)
+        name_server(fields.next()?)
     });
     lines.collect()
 }

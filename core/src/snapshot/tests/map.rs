@@ -3,7 +3,7 @@
 use super::super::base::Base;
 use super::super::fuse::mix;
 use super::super::hash::Hasher;
-use super::super::map::{Row, SetTable, group_of, last_two_labels};
+use super::super::map::{Row, SetTable, group_of_name, last_two_labels};
 use super::*;
 
 /// Whether the long run was asked for.
@@ -27,11 +27,7 @@ fn map_of(size: usize, seed: u8) -> (Base, Vec<u64>) {
             let text = text(number);
             // Most names of a list have one of a few sets.
             let set = sets[if number % 1_000 == 0 { number as usize / 1_000 % sets.len() } else { 0 }];
-            Row {
-                hash: hasher.whole(&text),
-                set,
-                group: last_two_labels(&text).map(|labels| group_of(labels.as_bytes())),
-            }
+            Row { hash: hasher.whole(&text), set, group: group_of_name(&text) }
         })
         .collect();
     rows.sort_by_key(|row| row.hash);
@@ -94,7 +90,7 @@ fn shards_are_even_over_names_with_many_endings() {
     let mut counts = [0u32; 16];
     for number in 0..160_000 {
         let text = format!("www.d{:x}.co{}.test", mix(number) >> 40, number % 40_000);
-        let group = u64::from(group_of(last_two_labels(&text).unwrap().as_bytes()));
+        let group = u64::from(group_of_name(&text).unwrap());
         counts[((group * 16) >> 32) as usize] += 1;
     }
     assert!(counts.iter().all(|count| (8_500..11_500).contains(count)), "{counts:?}");
