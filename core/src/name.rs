@@ -225,7 +225,7 @@ impl std::str::FromStr for Name {
 }
 
 /// Whether text has only letters, digits, `-`, `_` and dots.
-pub(crate) fn is_plain(text: &str) -> bool {
+fn is_plain(text: &str) -> bool {
     // All bytes at once, which takes no branch for each of them.
     text.bytes().fold(true, |plain, byte| {
         plain & (byte.is_ascii_alphanumeric() | (byte == b'-') | (byte == b'_') | (byte == b'.'))

@@ -63,6 +63,9 @@ documented! {
         pub client_names: Vec<NamedClient>,
         /// A DHCP server's file of leases (dnsmasq, ISC, Kea) that names clients too; empty: none.
         pub dhcp_leases: PathBuf,
+        /// Your network's own name server, `ADDRESS:PORT`, which is asked what private clients are called (PTR); empty: none is.
+        #[serde(with = "door")]
+        pub client_ptr: Option<SocketAddr>,
         /// Authorities (PEM) of certificates that clients may show at the DoH door, for `sans` of groups; empty: none.
         pub client_ca: PathBuf,
         /// Our own encrypted doors as clients find them (RFC 9462): tables of `name`, `protocols`, `port`, `doh_path`, `addresses`.
@@ -214,6 +217,7 @@ impl Default for Config {
             rules: Vec::new(),
             client_names: Vec::new(),
             dhcp_leases: PathBuf::new(),
+            client_ptr: None,
             client_ca: PathBuf::new(),
             discovery: Vec::new(),
             local_zones: Vec::new(),

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use dnsvet_tests::client::{Client, Door, Reply, question};
+use dnsvet_tests::flow::Flow;
 use dnsvet_tests::names::Draw;
 use dnsvet_tests::rig::{Plan, Rig, eventually};
 use dnsvet_tests::upstream::ADDRESS;
@@ -24,7 +25,9 @@ rules = [
   "|nas.rules.example^$dnsrewrite=10.9.8.7",
   "||aaaa.rules.example^$dnstype=AAAA",
   "/^pattern[0-9]+\\.rules\\./",
+  "||not-for-tv.example^$client='tv.lan.test'",
 ]
+client_ptr = "{upstream}"
 discovery = [{ name = "dns.example", protocols = ["h2"], port = 8443, doh_path = "/dns-query{?dns}", addresses = ["192.0.2.53"] }]
 "#;
 
@@ -45,6 +48,8 @@ const ALIASES: &str = r#"
   local-zone: "aliases.test." static
   local-data: "to-listed.aliases.test. 60 IN CNAME ads.listed.example."
   local-data: "to-open.aliases.test. 60 IN CNAME open.example."
+  local-zone: "127.in-addr.arpa." transparent
+  local-data-ptr: "127.0.1.9 60 tv.lan.test"
 "#;
 
 /// Where the policy zone is served.
@@ -69,6 +74,22 @@ fn rig() -> MutexGuard<'static, Rig> {
 
 fn ask(client: &Client, door: Door, name: &str, qtype: RecordType) -> Reply {
     client.send(door, question(7, name, qtype))
+}
+
+#[test]
+fn a_rule_for_a_client_holds_once_the_network_has_told_its_name() {
+    let rig = rig();
+    let client = rig.client();
+    let ask = |from: [u8; 4]| {
+        client.run(async {
+            let mut flow = Flow::open(&client, Door::Udp, from.into()).await;
+            flow.ask(vec![question(7, "not-for-tv.example", RecordType::A)]).await.remove(0).rcode()
+        })
+    };
+    assert_eq!(ask([127, 0, 1, 9]), Some(0), "its name is not known yet");
+    let told = eventually(Duration::from_secs(30), || ask([127, 0, 1, 9]) == Some(3));
+    assert!(told.is_some(), "never blocked");
+    assert_eq!(ask([127, 0, 1, 10]), Some(0), "another client");
 }
 
 #[test]

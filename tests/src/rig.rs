@@ -213,7 +213,7 @@ tunnel_names_per_minute = 1000000
 ",
         upstream = upstream.address(),
         list = list.display(),
-        keys = plan.keys,
+        keys = plan.keys.replace("{upstream}", &upstream.address()),
         models = plan.models,
         group = plan.group,
     )

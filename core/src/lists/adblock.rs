@@ -23,7 +23,7 @@ use std::net::IpAddr;
 use self::modifiers::Modifiers;
 use super::pattern::{Pattern, Start};
 use super::regex::between_slashes;
-use super::{Conditions, Effect, LocalData, Out, Rule, Scope, Trigger, Why, hosts, name_of};
+use super::{Conditions, Effect, LocalData, Out, Rule, Scope, Trigger, Why, hosts, name_of, plain_name};
 use crate::name::{Name, NameError};
 use crate::policy::nets::canonical;
 
@@ -70,11 +70,9 @@ pub(super) fn line(line: &str, out: &mut Out) {
     }
 }
 
-/// The name of `||name^`, which nearly every line is; what ends in a digit may be an address.
+/// The name of `||name^`, which nearly every line is.
 fn whole_name(line: &str) -> Option<Name> {
-    let name = line.strip_prefix("||")?.strip_suffix('^')?;
-    let digit = name.ends_with(|last: char| last.is_ascii_digit());
-    Name::parse_plain(name)?.ok().filter(|name| !digit && !name.is_root())
+    plain_name(line.strip_prefix("||")?.strip_suffix('^')?)
 }
 
 /// Whether it is a rule for what a page shows. A marker behind white space, or before it at the start of the line,

@@ -5,7 +5,8 @@
 
 use std::net::IpAddr;
 
-use super::{Out, Rule, Scope, Why, name_of};
+use super::{Out, Rule, Scope, Why, name_of, plain_name};
+use crate::name::Name;
 
 pub(super) fn starts_with_address(line: &str) -> bool {
     let mut words = line.split_whitespace();
@@ -13,6 +14,9 @@ pub(super) fn starts_with_address(line: &str) -> bool {
 }
 
 pub(super) fn line(line: &str, out: &mut Out) {
+    if let Some(name) = sinkholed(line) {
+        return out.rule(Rule::listed(name, Scope::Exact));
+    }
     let rule = line.split_once('#').map_or(line, |(head, _)| head).trim();
     let Some(first) = rule.split_whitespace().next() else { return };
     if address(first).is_none() {
@@ -21,8 +25,15 @@ pub(super) fn line(line: &str, out: &mut Out) {
     names(rule, out, |name| Rule::listed(name, Scope::Exact));
 }
 
+/// The name of `0.0.0.0 name`, as nearly every line is.
+fn sinkholed(line: &str) -> Option<Name> {
+    let (address, name) = line.split_once(' ')?;
+    let known = matches!(address, "0.0.0.0" | "127.0.0.1" | "::" | "::1");
+    plain_name(name).filter(|name| known && !is_boilerplate(name.as_str()))
+}
+
 /// Gives a rule for each name behind the address.
-pub(super) fn names(rule: &str, out: &mut Out, to_rule: impl Fn(crate::name::Name) -> Rule) {
+pub(super) fn names(rule: &str, out: &mut Out, to_rule: impl Fn(Name) -> Rule) {
     let mut words = rule.split_whitespace();
     let first = words.next();
     let mut names = words.peekable();

@@ -118,6 +118,8 @@ pub fn parse(
         counts.rejected = counts.lines;
         return counts;
     }
+    // A whole text is looked through for what is no UTF-8 in a tenth of the time that its lines take one by one.
+    let utf8 = std::str::from_utf8(lines.text).ok();
     let mut reader = Reader::new(format);
     let mut out = Out::new(&mut on_entry, &mut on_rejected);
     while let Some(line) = lines.next() {
@@ -130,9 +132,10 @@ pub fn parse(
                 Why::LongLine(bytes.len()),
             );
         } else {
-            match std::str::from_utf8(bytes) {
-                Ok(text) => reader.line(text, &mut out),
-                Err(_) => out.reject(&String::from_utf8_lossy(bytes), Why::NotUtf8),
+            let part = line.start..line.start + bytes.len();
+            match utf8.map_or_else(|| std::str::from_utf8(bytes).ok(), |text| text.get(part)) {
+                Some(text) => reader.line(text, &mut out),
+                None => out.reject(&String::from_utf8_lossy(bytes), Why::NotUtf8),
             }
         }
         let taken = u64::from(more) + 1;
@@ -315,6 +318,13 @@ impl Answers {
         }
         Ok(())
     }
+}
+
+/// The name of a text that is a plain name and nothing else, for a quick way past all that a line may also be; what
+/// ends in a digit may be an address.
+fn plain_name(text: &str) -> Option<Name> {
+    let digit = text.bytes().next_back().is_some_and(|last| last.is_ascii_digit());
+    Name::parse_plain(text)?.ok().filter(|name| !digit && !name.is_root())
 }
 
 /// A word as a name, with what lists get wrong told apart.

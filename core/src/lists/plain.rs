@@ -3,14 +3,10 @@
 //! `#`, `;`, `!` and `//` start a comment; `#` does so anywhere, since no name has one, the others at the start
 //! of a line or behind white space. A name covers all below it; `*.name` is the same.
 
-use super::{Out, Rule, Scope, Why, name_of};
-use crate::name::is_plain;
+use super::{Out, Rule, Scope, Why, name_of, plain_name};
 
 /// The line without its comment and without white space around.
 pub(super) fn without_comment(line: &str) -> &str {
-    if is_plain(line) {
-        return line;
-    }
     let line = line.split_once('#').map_or(line, |(head, _)| head).trim();
     if line.starts_with([';', '!']) || line.starts_with("//") {
         return "";
@@ -30,6 +26,9 @@ pub(super) fn without_comment(line: &str) -> &str {
 }
 
 pub(super) fn line(line: &str, out: &mut Out) {
+    if let Some(name) = plain_name(line) {
+        return out.rule(Rule::listed(name, Scope::Suffix));
+    }
     let rule = without_comment(line);
     if rule.is_empty() {
         return;

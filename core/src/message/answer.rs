@@ -31,17 +31,19 @@ pub struct Record {
     pub class: u16,
     /// Seconds for which it may be cached.
     pub ttl: u32,
-    /// Its data, where a trigger may stand on it.
+    /// Its data, where somebody looks at it.
     pub data: Data,
 }
 
-/// Data that a response trigger may stand on.
+/// Data that somebody here looks at: response triggers, names of clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Data {
     /// A or AAAA.
     Address(IpAddr),
     /// CNAME: its target.
     Cname(Name),
+    /// PTR: what an address is called.
+    Pointer(Name),
     /// SVCB or HTTPS (RFC 9460).
     Svcb {
         /// 0 is an alias.
@@ -173,10 +175,11 @@ fn decode_data(wire: &[u8], head: &RecordHead) -> Result<Data, DecodeError> {
             let octets = <[u8; 16]>::try_from(data).map_err(|_| bad())?;
             Ok(Data::Address(Ipv6Addr::from(octets).into()))
         }
-        rtype::CNAME => {
+        rtype::CNAME | rtype::PTR => {
             let mut reader = Reader::new(upto_end, head.data_at);
             let target = reader.name().map_err(|_| bad())?;
-            if reader.at() == head.end { Ok(Data::Cname(target)) } else { Err(bad()) }
+            let data = if head.rtype == rtype::CNAME { Data::Cname } else { Data::Pointer };
+            if reader.at() == head.end { Ok(data(target)) } else { Err(bad()) }
         }
         rtype::SVCB | rtype::HTTPS => {
             decode_svcb(&mut Reader::new(upto_end, head.data_at), head.end).ok_or_else(bad)

@@ -39,7 +39,7 @@ pub fn inspect(
             Data::Address(address) => (None, std::slice::from_ref(address)),
             Data::Cname(target) => (Some(target), &[]),
             Data::Svcb { target, hints, .. } => (Some(target), hints),
-            Data::Other => (None, &[]),
+            Data::Pointer(_) | Data::Other => (None, &[]),
         };
         let target = targets.filter(|target| !target.is_root() && *target != asked.name);
         target

@@ -252,6 +252,7 @@ async fn start_control(
         }
         tokio::spawn(server.run(zone.clone(), ended.clone()));
     }
+    tokio::spawn(Arc::clone(&control).watch_clients(ended.clone()));
     let resolver = servers(args, config)?.and_then(|servers| servers.first().copied());
     let checker = check::live(Arc::clone(&control), &config.scorer, resolver);
     let api = Api::new(Arc::clone(&control), Some(checker), ended);

@@ -63,6 +63,7 @@ impl Key {
                 "tables such as [{ name = \"dns.example\", protocols = [\"h2\"], port = 8443, doh_path = \"/dns-query{?dns}\", addresses = [\"192.0.2.1\"] }]"
             }
             "rpz.zone" => "a name such as \"rpz.example\"",
+            "client_ptr" => "an address with port such as \"192.0.2.1:53\", or \"\" for none",
             "rpz.listen" => "an address with port such as \"127.0.0.1:5301\", or \"\" for off",
             "rpz.keys" => "texts such as [\"hmac-sha256:transfer.example:BASE64\"]",
             "rpz.allow_from" => "networks such as [\"10.0.0.0/8\"]",

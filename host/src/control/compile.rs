@@ -11,17 +11,17 @@ use bytes::Bytes;
 use dnsvet_core::lists::Format;
 use dnsvet_core::name::Name;
 use dnsvet_core::policy::identity::hashed;
-use dnsvet_core::policy::{Group, Policy};
+use dnsvet_core::policy::{Group, NamedClient, Policy};
 use dnsvet_core::snapshot::{BuildError, Decision as Judged, Snapshot, SnapshotError, Vetted};
 use dnsvet_core::verdict::inspect::is_inside;
 use dnsvet_models::registry::RegistryError;
 use ed25519_dalek::SigningKey;
 
+use super::clients::ClientNames;
 use super::loaded::{self, Loaded};
 use super::subscription::shelf::Shelf;
 use super::{ControlError, ListStatus, Published, relief, rpz, secret};
 use crate::config::Config;
-use crate::leases;
 use crate::lists::{self, Place};
 use crate::store::control::{ControlStore, Decision, Scope};
 use crate::store::{StoreError, Tenant, now_ms};
@@ -77,6 +77,7 @@ pub enum CompileError {
 pub struct Compiler {
     config: Config,
     state: Arc<dyn ControlStore>,
+    clients: Arc<ClientNames>,
     folder: PathBuf,
     key: SigningKey,
     key_seed: [u8; 16],
@@ -85,14 +86,18 @@ pub struct Compiler {
 
 impl Compiler {
     /// Takes the keys from the data folder, or makes them.
-    pub fn open(config: Config, state: Arc<dyn ControlStore>) -> Result<Self, ControlError> {
+    pub(super) fn open(
+        config: Config,
+        state: Arc<dyn ControlStore>,
+        clients: Arc<ClientNames>,
+    ) -> Result<Self, ControlError> {
         let folder = config.data_dir.clone();
         let key = SigningKey::from_bytes(&key_file(&folder.join("snapshot.key"))?);
         let public = hex(key.verifying_key().as_bytes());
         let path = folder.join("snapshot.pub");
         std::fs::write(&path, format!("{public}\n")).map_err(|source| ControlError::File { path, source })?;
         let key_seed = key_file(&folder.join("names.key"))?;
-        Ok(Self { config, state, folder, key, key_seed, loaded: None })
+        Ok(Self { config, state, clients, folder, key, key_seed, loaded: None })
     }
 
     /// The snapshot of the last run, if it is there and whole.
@@ -125,7 +130,7 @@ impl Compiler {
 
     /// Reads policy and lists again, of lists those that changed; what is in force stays if that fails.
     pub fn reload(&mut self) -> Result<Published, CompileError> {
-        let policy = policy(&self.config)?;
+        let policy = policy(&self.config, self.clients.named(&self.config))?;
         let shelf = Shelf::of(&self.config.data_dir);
         let wanted = loaded::wanted(&self.config, &shelf);
         let mut loaded = match self.loaded.take_if(|loaded| loaded.is_of(&wanted)) {
@@ -191,8 +196,9 @@ fn group_names(snapshot: &Snapshot) -> Vec<String> {
     snapshot.policy().groups.iter().map(|group| group.name.clone()).collect()
 }
 
-/// The policy that a configuration means: its groups, and one for everybody who is in none.
-fn policy(config: &Config) -> Result<Policy, UnknownZone> {
+/// The policy that a configuration means: its groups, and one for everybody who is in none. `found` are clients with
+/// names from elsewhere.
+fn policy(config: &Config, found: Vec<NamedClient>) -> Result<Policy, UnknownZone> {
     let mut groups = config.groups.clone();
     if !groups.iter().any(Group::is_everybodys) {
         let name = Group::default().name;
@@ -224,16 +230,7 @@ fn policy(config: &Config) -> Result<Policy, UnknownZone> {
         let secrets = group.path_ids.iter_mut().chain(&mut group.tokens);
         secrets.for_each(|secret| *secret = hashed(secret));
     }
-    let mut clients = config.client_names.clone();
-    if !config.dhcp_leases.as_os_str().is_empty() {
-        match leases::read(&config.dhcp_leases, now_ms() / 1_000) {
-            Ok(leased) => clients.extend(leased),
-            Err(error) => {
-                let path = config.dhcp_leases.display();
-                tracing::warn!(%path, %error, "leases can't be read; clients have no names from them");
-            }
-        }
-    }
+    let clients = config.client_names.iter().cloned().chain(found).collect();
     let local_zones = config.local_zones.iter().map(|zone| canonical(zone)).collect();
     let designated = config.discovery.clone();
     Ok(Policy { groups, local_zones, clients, designated, ..Policy::default() })
@@ -287,7 +284,7 @@ mod tests {
         let kids = Group { name: "kids".into(), schedules: vec![schedule], ..Group::default() };
         let config =
             Config { groups: vec![kids], local_zones: vec!["Corp.Example.".into()], ..Config::default() };
-        let policy = policy(&config).unwrap();
+        let policy = policy(&config, Vec::new()).unwrap();
         assert_eq!(policy.local_zones, ["corp.example"]);
         assert_eq!(policy.groups[0].schedules[0].name, "games.example");
         assert_eq!(policy.groups.len(), 1, "a group without clients is everybody's");
@@ -302,7 +299,7 @@ mod tests {
         };
         let mut config = Config { groups: vec![kids], ..Config::default() };
         config.mode.models = Mode::Enforce;
-        let policy = policy(&config).unwrap();
+        let policy = policy(&config, Vec::new()).unwrap();
         let groups = Groups::new(&policy, &[]);
         let of = |client: &str| &groups.of(client.parse().unwrap(), &Identity::default()).group;
         assert_eq!(of("10.1.0.1").name, "default");

@@ -9,6 +9,7 @@
 //! [`Control`] is the whole of it; the API asks it. Its surprise: a decision is stored first and compiled
 //! then, so one whose compile fails is still there for the next.
 
+mod clients;
 mod compile;
 mod loaded;
 mod metrics;
@@ -194,6 +195,7 @@ pub struct Control {
     timing: Timing,
     /// The policy zone, where it is served.
     rpz: Option<Publisher>,
+    clients: Arc<clients::ClientNames>,
 }
 
 impl Control {
@@ -240,7 +242,8 @@ impl Control {
             None => None,
         };
         let problem = Arc::new(Mutex::new(None));
-        let compiler = compile::Compiler::open(config.clone(), state.clone())?;
+        let clients = Arc::new(clients::ClientNames::of(config));
+        let compiler = compile::Compiler::open(config.clone(), state.clone(), Arc::clone(&clients))?;
         let metrics = metrics::Metrics::new();
         let last_good = compiler.last_good();
         if let Some(last_good) = &last_good {
@@ -268,6 +271,7 @@ impl Control {
             subscriptions,
             timing,
             rpz: zone.clone(),
+            clients,
         });
         let work = move || compiling(compiler, &queue, &published, &problem, &metrics, zone.as_ref());
         let spawned = std::thread::Builder::new().name("compiler".into()).spawn(work);
@@ -412,6 +416,7 @@ impl Control {
             tracing::warn!(keys, "changed, and in effect from the next start");
         }
         self.subscriptions.configure(&fresh.lists, self.timing);
+        self.clients.configure(&fresh);
         self.order(Order::Reload(Some(Box::new(fresh))))?.recv().map_err(|_| ControlError::Closed)?
     }
 

@@ -165,7 +165,7 @@ pub(crate) fn answer(data: &[u8]) {
     for record in &answer.records {
         is_sound(&record.owner);
         match &record.data {
-            Data::Cname(target) | Data::Svcb { target, .. } => is_sound(target),
+            Data::Cname(target) | Data::Pointer(target) | Data::Svcb { target, .. } => is_sound(target),
             Data::Address(_) | Data::Other => {}
         }
     }

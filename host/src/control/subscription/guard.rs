@@ -8,14 +8,14 @@
 //! The surprise: a first copy may block popular names, since an advertisement list is meant to. Only a name that
 //! a later copy adds is doubted.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::hash::BuildHasher as _;
 
-use dnsvet_core::lists::{self, Effect, Format, Rule, Scope, Trigger};
-use dnsvet_core::snapshot::Role;
+use dnsvet_core::lists::{self, Conditions, Effect, Format, Rule, Scope, Trigger};
+use dnsvet_core::name::Name;
+use dnsvet_core::snapshot::{Builder, Role, Snapshot};
 
 use super::shelf::{Copy, Shelf, Slot};
 use crate::bundled;
@@ -119,31 +119,67 @@ fn newly_blocked(
     popular: impl FnOnce() -> Vec<String>,
 ) -> Vec<String> {
     let mut before = Blocked::default();
-    blocked(old, |name, scope| {
-        before.rules.insert(before.hash(name, scope));
-    });
+    blocked(old, |trigger| before.add(trigger));
     let mut added = Blocked { state: before.state.clone(), ..Blocked::default() };
-    blocked(fresh, |name, scope| {
-        let rule = before.hash(name, scope);
-        if !before.rules.contains(&rule) {
-            added.rules.insert(rule);
+    blocked(fresh, |trigger| {
+        if !before.has(trigger) {
+            added.add(trigger);
         }
     });
-    if added.rules.is_empty() {
+    if added.rules.is_empty() && added.patterns.is_empty() {
         return Vec::new();
     }
-    let hit = |name: &String| added.covers(name) && !before.covers(name);
+    let [matched, matched_before] = [&added, &before].map(|blocked| blocked.matcher());
+    let hit = |name: &String| {
+        (added.covers(name) || matches(&matched, name))
+            && !(before.covers(name) || matches(&matched_before, name))
+    };
     popular().into_iter().filter(hit).collect()
 }
 
-/// Names with their scopes, as hashes: lists have millions. A false match keeps back a list once in 2^64.
+/// Names with their scopes, as hashes: lists have millions. A false match keeps back a list once in 2^64. And
+/// patterns.
 #[derive(Default)]
 struct Blocked {
     state: RandomState,
     rules: HashSet<u64>,
+    patterns: BTreeSet<String>,
 }
 
 impl Blocked {
+    fn add(&mut self, trigger: &Trigger) {
+        match trigger {
+            Trigger::Name(name, scope) => _ = self.rules.insert(self.hash(name.as_str(), *scope)),
+            Trigger::Pattern(pattern) => _ = self.patterns.insert(pattern.clone()),
+            Trigger::Client(_) | Trigger::Address(_) => {}
+        }
+    }
+
+    fn has(&self, trigger: &Trigger) -> bool {
+        match trigger {
+            Trigger::Name(name, scope) => self.rules.contains(&self.hash(name.as_str(), *scope)),
+            Trigger::Pattern(pattern) => self.patterns.contains(pattern),
+            Trigger::Client(_) | Trigger::Address(_) => true,
+        }
+    }
+
+    /// A snapshot of the patterns alone, which says what they match.
+    fn matcher(&self) -> Option<Snapshot> {
+        if self.patterns.is_empty() {
+            return None;
+        }
+        let mut builder = Builder::new(0, [0; 16]);
+        let list = builder.list("", Role::Block, "");
+        for pattern in &self.patterns {
+            let trigger = Trigger::Pattern(pattern.clone());
+            let rule = Rule { trigger, effect: Effect::Listed, conditions: Conditions::default() };
+            if let Err(why) = builder.add_rule(list, &rule) {
+                tracing::debug!(pattern, %why, "not compared with popular names, since it will not be taken");
+            }
+        }
+        Snapshot::open(builder.build(None).ok()?.into(), &[]).ok()
+    }
+
     fn hash(&self, name: &str, scope: Scope) -> u64 {
         self.state.hash_one((name, scope))
     }
@@ -157,15 +193,21 @@ impl Blocked {
     }
 }
 
-fn blocked((text, format): (&[u8], Format), mut take: impl FnMut(&str, Scope)) {
+fn matches(patterns: &Option<Snapshot>, name: &str) -> bool {
+    let found = patterns.as_ref().zip(Name::parse(name).ok());
+    found.is_some_and(|(patterns, name)| !patterns.lookup(&name).is_empty())
+}
+
+/// What blocks in a text.
+fn blocked((text, format): (&[u8], Format), mut take: impl FnMut(&Trigger)) {
     lists::parse(
         text,
         format,
         |entry| {
             let Rule { trigger, effect, .. } = &entry.rule;
             let blocks = !entry.revokes && !matches!(effect, Effect::Allow);
-            if let (Trigger::Name(name, scope), true) = (trigger, blocks) {
-                take(name.as_str(), *scope);
+            if blocks {
+                take(trigger);
             }
         },
         drop,
@@ -194,8 +236,9 @@ pub fn popular_names(lists: &[ListConfig], shelf: &Shelf) -> Vec<String> {
     let mut seen: HashMap<String, (usize, u32)> = HashMap::new();
     for (number, (text, format)) in texts.iter().enumerate() {
         let format = format.unwrap_or_else(|| Format::detect(text));
-        blocked((text, format), |name, _| {
-            let (last, lists) = seen.entry(name.to_owned()).or_insert((usize::MAX, 0));
+        blocked((text, format), |trigger| {
+            let Trigger::Name(name, _) = trigger else { return };
+            let (last, lists) = seen.entry(name.as_str().to_owned()).or_insert((usize::MAX, 0));
             if *last != number {
                 (*last, *lists) = (number, *lists + 1);
             }
@@ -278,6 +321,10 @@ mod tests {
         assert_eq!(doubt("hosts:x", Some("0.0.0.0 a.example\n"), "0.0.0.0 known.example\n"), None);
         // Blocked before, if in other words.
         assert_eq!(doubt("plain:x", Some("known.example\n"), "www.known.example\n"), None);
+        // By a regular expression.
+        let (old_pattern, new_pattern) = (Some("^a\\.example$\n"), "^a\\.example$\n^pop[a-z]+\\.example$\n");
+        assert_eq!(doubt("regex:x", old_pattern, new_pattern), popular(&["popular.example"]));
+        assert_eq!(doubt("regex:x", Some("^pop\n"), new_pattern), None);
         // Not blocked at all, or not for the first time.
         assert_eq!(doubt("allow:plain:x", old, "popular.example\n"), None);
         assert_eq!(doubt("plain:x", None, "popular.example\n"), None);
