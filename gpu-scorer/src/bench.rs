@@ -3,7 +3,7 @@
 //! All run in turn, round by round, on one thread and on the same names, and the best round of each counts:
 //! so a busy machine slows all of them or none. Time is the thread's own CPU time, where the system tells
 //! it. onnxruntime is measured through Python if `python3` has it; if not, its ratios are null and the
-//! report says why.
+//! report says why. Where there is a GPU, the kernels are measured too, by the wall clock, copies included.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -14,6 +14,8 @@ use dnsvet_models::infer::{Backend, InferError, Scorer};
 use dnsvet_models::manifest;
 use serde::Serialize;
 
+use crate::backend::BackendError;
+use crate::device::{Cuda, Program};
 use crate::registry::{self, Entry, RegistryError};
 
 /// Options of `bench`.
@@ -45,6 +47,9 @@ pub enum BenchError {
     /// A forward pass.
     #[error(transparent)]
     Infer(#[from] InferError),
+    /// The GPU that was found.
+    #[error(transparent)]
+    Gpu(#[from] BackendError),
     /// Two implementations do not give the same scores, so their times can't be compared.
     #[error("{model}: {other} gives {got} for {name:?}, our own forward pass {own}")]
     Differ {
@@ -79,6 +84,9 @@ struct Report {
     rounds: u32,
     /// By model.
     names_per_cpu_s: BTreeMap<String, Rates>,
+    /// By model, then by names of a batch: names a second on the first GPU, each stream kept busy. Empty
+    /// without a GPU.
+    names_per_gpu_s: BTreeMap<String, BTreeMap<usize, f64>>,
     /// `MODEL_vs_OTHER`: our rate over the other's.
     ratios: BTreeMap<String, Option<f64>>,
     /// Why a ratio is null.
@@ -95,9 +103,11 @@ pub fn run(args: &Args) -> Result<ExitCode, BenchError> {
         name_bytes: bytes as f64 / names.len() as f64,
         rounds: args.rounds,
         names_per_cpu_s: BTreeMap::new(),
+        names_per_gpu_s: BTreeMap::new(),
         ratios: BTreeMap::new(),
         notes: Vec::new(),
     };
+    let gpu = Cuda::open().inspect_err(|reason| report.notes.push(format!("no GPU measured: {reason}"))).ok();
     for entry in registry::open(args.registry.as_deref())? {
         if entry.model().is_none() {
             report.notes.push(format!("{}: imported, no forward pass of our own to compare", entry.name()));
@@ -105,6 +115,11 @@ pub fn run(args: &Args) -> Result<ExitCode, BenchError> {
         }
         let (rates, note) = measure(&entry, &names, args)?;
         let name = entry.name().to_owned();
+        if let Some(gpu) = &gpu
+            && let Some(program) = entry.model().and_then(|model| Program::of(model))
+        {
+            report.names_per_gpu_s.insert(name.clone(), on_gpu(gpu, &program, &names, args.rounds)?);
+        }
         report.ratios.insert(format!("{name}_vs_tract"), Some(rates.own / rates.tract));
         let theirs = rates.onnxruntime.map(|rate| rates.own / rate);
         report.ratios.insert(format!("{name}_vs_onnxruntime"), theirs);
@@ -127,6 +142,11 @@ fn print(report: &Report) {
             "  {model:<8} own {:>10.0}   tract {:>10.0}   onnxruntime {onnxruntime:>10}",
             rates.own, rates.tract
         );
+    }
+    for (model, rates) in &report.names_per_gpu_s {
+        for (batch, rate) in rates {
+            println!("  {model:<8} gpu {rate:>10.0} names a second in batches of {batch}");
+        }
     }
     for (name, ratio) in &report.ratios {
         println!("  {name:<24} {}", ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")));
@@ -180,6 +200,52 @@ fn compare(
             got: *got,
         }),
     }
+}
+
+/// Names of a batch on the GPU: what one client sends, what many make together, and what fills a launch.
+const GPU_BATCHES: [usize; 3] = [64, 4096, 65_536];
+/// How long the GPU is kept busy in a round.
+const GPU_ROUND: Duration = Duration::from_millis(200);
+
+/// Names a second by names of a batch, the best of the rounds; each stream has a thread that keeps it busy.
+fn on_gpu(
+    gpu: &Cuda,
+    program: &Program,
+    names: &[&str],
+    rounds: u32,
+) -> Result<BTreeMap<usize, f64>, BenchError> {
+    let mut backends = gpu.backends(program).map_err(BackendError::from)?;
+    let mut rates = BTreeMap::new();
+    for batch in GPU_BATCHES {
+        let batch: Vec<&str> = names.iter().copied().cycle().take(batch).collect();
+        let mut best = 0.0f64;
+        for _ in 0..rounds {
+            let start = Instant::now();
+            let scored = std::thread::scope(|scope| {
+                let threads: Vec<_> = backends
+                    .iter_mut()
+                    .map(|backend| {
+                        let batch = &batch;
+                        scope.spawn(move || {
+                            let mut logits = vec![0.0; batch.len()];
+                            let mut scored = 0;
+                            while start.elapsed() < GPU_ROUND {
+                                backend.logits(batch, &mut logits)?;
+                                scored += batch.len();
+                            }
+                            Ok(scored)
+                        })
+                    })
+                    .collect();
+                let counts =
+                    threads.into_iter().map(|thread| thread.join().map_err(|_| BackendError::Panicked)?);
+                counts.sum::<Result<usize, BackendError>>()
+            })?;
+            best = best.max(scored as f64 / start.elapsed().as_secs_f64());
+        }
+        rates.insert(batch.len(), best);
+    }
+    Ok(rates)
 }
 
 /// Names a CPU-second; goes over the names until a tenth of a second is spent, so that the clock is fine

@@ -1,14 +1,14 @@
-//! The CUDA sources, compiled by g++ through a shim of fibers, against the reference forward pass.
-
-mod common;
+//! The CUDA sources compiled by g++ through a shim of fibers.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{seed_model, table_model, weights};
 use dnsvet_core::model::Model;
 use dnsvet_scorer::device::{Kernel, Packed, Program};
+
+use crate::common::{seed_model, table_model};
+use crate::{assert_close, names_of_each_length};
 
 /// Compiles a kernel with its harness; `None`, with a line that says so, where there is no g++.
 fn compile(folder: &Path, name: &str, flags: &[&str]) -> Option<PathBuf> {
@@ -54,24 +54,6 @@ fn run(binary: &Path, order: u64, names: &[&str], model: &Model) -> Vec<f32> {
     let logits: Vec<f32> = logits.collect();
     assert_eq!(logits.len(), names.len());
     logits
-}
-
-fn assert_close(names: &[&str], got: &[f32], expected: &[f32]) {
-    for ((name, got), expected) in names.iter().zip(got).zip(expected) {
-        let allowed = 1e-4 + 1e-4 * expected.abs();
-        assert!((got - expected).abs() <= allowed, "{name}: {got} and {expected}");
-    }
-}
-
-/// A name of each length from nothing to 299.
-fn names_of_each_length() -> Vec<String> {
-    let letters: Vec<char> = ('a'..='z').chain('0'..='9').chain(['.', '-', '_', '\\']).collect();
-    let draws = weights(300 * 300, 1.0, 9);
-    let name = |length: usize| {
-        let draw = |i: usize| ((draws[length * 300 + i] + 1.0) * 0.499 * letters.len() as f32) as usize;
-        (0..length).map(|i| letters[draw(i)]).collect()
-    };
-    (0..300).map(name).collect()
 }
 
 const BOUNDS: [&str; 2] = ["-fsanitize=bounds", "-fno-sanitize-recover=all"];
