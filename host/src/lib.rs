@@ -7,6 +7,7 @@
 //! ```
 
 pub mod api;
+pub mod background;
 pub mod bundled;
 pub mod bundles;
 pub mod cache;

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use dnsvet_tests::client::Door;
-use dnsvet_tests::load::{Load, everywhere};
+use dnsvet_tests::load::{Load, Workers};
 use dnsvet_tests::rig::{Plan, Rig};
 use xtask::shell;
 
@@ -72,14 +72,14 @@ fn lists(rig: &Rig) -> (PathBuf, PathBuf) {
 }
 
 /// Replaces the list by the one that was written; how long until its sentinel is blocked by every worker.
-fn change(rig: &Rig, door: Door, sentinel: &str) -> Option<Duration> {
+fn change(rig: &Rig, workers: &mut Workers, sentinel: &str) -> Option<Duration> {
     let (list, fresh) = lists(rig);
     let pid = rig.serve.as_ref().map(xtask::child::Child::pid).unwrap_or_default();
     let start = Instant::now();
     fs::rename(&fresh, &list).expect("the list can be replaced");
     shell::output(Command::new("kill").args(["-HUP", &pid.to_string()]))
         .unwrap_or_else(|error| panic!("{error}"));
-    everywhere(rig, door, sentinel, LIMIT, |reply| reply.rcode() == Some(3))?;
+    workers.wait(sentinel, LIMIT, |reply| reply.rcode() == Some(3))?;
     Some(start.elapsed())
 }
 
@@ -113,11 +113,12 @@ fn row(rig: &Rig, door: Door, what: &str, asked: &[String], to: Option<(&[String
     if let Some((names, _)) = to {
         fs::write(lists(rig).1, names.join("\n") + "\n").expect("the list can be written");
     }
+    let mut workers = Workers::open(rig, door);
     let load = Load::start(rig, door, asked, PER_SECOND);
     std::thread::sleep(Duration::from_secs(2));
     let (serve, serve_before) = Memory::start(pid(&rig.serve));
     let (envoy, envoy_before) = Memory::start(pid(&rig.envoy));
-    let took = to.map(|(_, sentinel)| change(rig, door, sentinel));
+    let took = to.map(|(_, sentinel)| change(rig, &mut workers, sentinel));
     std::thread::sleep(Duration::from_secs(2));
     let report = load.end();
     let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use dnsvet_tests::client::{Client, Door, Reply, question};
 use dnsvet_tests::flow::Flow;
-use dnsvet_tests::load::everywhere;
+use dnsvet_tests::load::Workers;
 use dnsvet_tests::names::Draw;
 use dnsvet_tests::rig::{Plan, Rig};
 use hickory_proto::rr::RecordType;
@@ -70,8 +70,8 @@ fn number(reply: &Reply) -> Option<u8> {
 
 /// Waits until every worker of Envoy answers from this snapshot.
 fn wait_for(rig: &Rig, wanted: u8) {
-    let took =
-        everywhere(rig, Door::Envoy, "wait.swap.example", WITHIN, |reply| number(reply) == Some(wanted));
+    let took = Workers::open(rig, Door::Envoy)
+        .wait("wait.swap.example", WITHIN, |reply| number(reply) == Some(wanted));
     assert!(took.is_some(), "snapshot {wanted} is never in force");
 }
 

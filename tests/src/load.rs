@@ -165,27 +165,43 @@ fn http(client: &Client, door: Door, wires: &[Vec<u8>], gap: Duration, ending: &
     })
 }
 
-/// How long it takes until a reply holds whichever worker of a door is asked; `None` if not within `limit`.
-pub fn everywhere(
-    rig: &Rig,
-    door: Door,
-    name: &str,
-    limit: Duration,
-    holds: impl Fn(&Reply) -> bool,
-) -> Option<Duration> {
-    let client = rig.client();
-    let start = Instant::now();
-    let wire = question(1, name, RecordType::A);
-    client.run(async {
-        for _ in 0..CONNECTIONS {
-            let mut flow = Flow::open(&client, door, Ipv4Addr::LOCALHOST).await;
-            while !flow.ask(vec![wire.clone()]).await.iter().all(&holds) {
-                if start.elapsed() > limit {
-                    return None;
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
+/// Connections to one door, so many that every worker has some.
+pub struct Workers {
+    client: Client,
+    flows: Vec<Flow>,
+}
+
+impl Workers {
+    /// Connects.
+    ///
+    /// # Panics
+    /// If the door can't be reached.
+    pub fn open(rig: &Rig, door: Door) -> Self {
+        let client = rig.client();
+        let flows = client.run(async {
+            let mut flows = Vec::new();
+            for _ in 0..CONNECTIONS {
+                flows.push(Flow::open(&client, door, Ipv4Addr::LOCALHOST).await);
             }
-        }
-        Some(start.elapsed())
-    })
+            flows
+        });
+        Self { client, flows }
+    }
+
+    /// Asks for a name on each connection until the reply is as wanted: how long that took, or `None` past the limit.
+    pub fn wait(&mut self, name: &str, limit: Duration, holds: impl Fn(&Reply) -> bool) -> Option<Duration> {
+        let start = Instant::now();
+        let wire = question(1, name, RecordType::A);
+        self.client.run(async {
+            for flow in &mut self.flows {
+                while !flow.ask(vec![wire.clone()]).await.iter().all(&holds) {
+                    if start.elapsed() > limit {
+                        return None;
+                    }
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            }
+            Some(start.elapsed())
+        })
+    }
 }

@@ -2,8 +2,11 @@
 //!
 //! New entries go into the young generation; when it is full the old one is forgotten and the young one
 //! becomes old. An entry that is used moves to the young generation, so what is asked often stays.
+//!
+//! Its surprise: what is forgotten is freed a few entries at a time, while others are put in. To free a full
+//! generation at once takes tens of milliseconds, in which a filter answers nobody.
 
-use std::collections::HashMap;
+use std::collections::hash_map::{HashMap, IntoIter};
 
 /// Whether a time that was set `most_ms` ahead at most is still to come. One that lies further ahead was set
 /// before the clock was set back, and counts as past.
@@ -11,18 +14,24 @@ pub fn lasts(until_ms: u64, now_ms: u64, most_ms: u64) -> bool {
     (1..=most_ms).contains(&until_ms.saturating_sub(now_ms))
 }
 
-/// At most `2 * capacity` values by text.
+/// How many forgotten entries are freed for each that is put in: so many that a generation is gone before the next
+/// one is forgotten.
+const FREED_AT_ONCE: usize = 3;
+
+/// At most `2 * capacity` values by text. As many again may be forgotten and not yet freed.
 #[derive(Debug)]
 pub struct Generations<V> {
     young: HashMap<Box<str>, V>,
     old: HashMap<Box<str>, V>,
+    forgotten: Vec<IntoIter<Box<str>, V>>,
     capacity: usize,
 }
 
 impl<V> Generations<V> {
     /// An empty cache whose generations hold `capacity` entries each.
     pub fn new(capacity: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), capacity: capacity.max(1) }
+        let (young, old) = (HashMap::new(), HashMap::new());
+        Self { young, old, forgotten: Vec::new(), capacity: capacity.max(1) }
     }
 
     /// The value of `key`.
@@ -43,8 +52,9 @@ impl<V> Generations<V> {
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.young.clear();
-        self.old.clear();
+        let (young, old) = (std::mem::take(&mut self.young), std::mem::take(&mut self.old));
+        self.forget(young);
+        self.forget(old);
     }
 
     /// How many entries are held.
@@ -58,14 +68,30 @@ impl<V> Generations<V> {
     }
 
     fn make_room(&mut self) {
+        for _ in 0..FREED_AT_ONCE {
+            let Some(entries) = self.forgotten.last_mut() else { break };
+            if entries.next().is_none() {
+                self.forgotten.pop();
+            }
+        }
         if self.young.len() >= self.capacity {
-            self.old = std::mem::take(&mut self.young);
+            let young = std::mem::take(&mut self.young);
+            let old = std::mem::replace(&mut self.old, young);
+            self.forget(old);
+        }
+    }
+
+    fn forget(&mut self, entries: HashMap<Box<str>, V>) {
+        if !entries.is_empty() {
+            self.forgotten.push(entries.into_iter());
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::*;
 
     #[test]
@@ -85,5 +111,29 @@ mod tests {
             assert!(cache.len() <= 20);
         }
         assert_eq!(cache.get("1"), None);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_freed_in_small_parts_and_soon() {
+        let value = Rc::new(());
+        let mut cache = Generations::new(100);
+        let held = || Rc::strong_count(&value) - 1;
+        let mut most = 0;
+        for i in 0..2_000 {
+            if i % 450 == 0 {
+                let before = held();
+                cache.clear();
+                assert!(cache.is_empty() && cache.get("1").is_none());
+                assert_eq!(held(), before, "nothing is freed at once");
+            }
+            let before = held();
+            cache.insert(&i.to_string(), Rc::clone(&value));
+            assert!(before + 1 - held() <= FREED_AT_ONCE);
+            most = most.max(held());
+        }
+        assert!((201..=400).contains(&most), "{most}");
+        cache.clear();
+        (0..100).for_each(|i| cache.insert(&i.to_string(), Rc::clone(&value)));
+        assert_eq!(held(), 100, "all that was forgotten is free");
     }
 }

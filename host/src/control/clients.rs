@@ -216,13 +216,15 @@ mod tests {
     #[test]
     fn addresses_are_reversed_as_the_rfcs_say() {
         assert_eq!(reverse("10.1.2.3".parse().unwrap()), "3.2.1.10.in-addr.arpa");
-        let v6 = "b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.2.3.4.8.b.d.0.1.0.0.2.ip6.arpa";
         // RFC 3596 section 2.5 has this one, below 4321:0:1:2:3:4:567:89ab.
         assert_eq!(
             reverse("4321:0:1:2:3:4:567:89ab".parse().unwrap()),
             "b.a.9.8.7.6.5.0.4.0.0.0.3.0.0.0.2.0.0.0.1.0.0.0.0.0.0.0.1.2.3.4.ip6.arpa"
         );
-        assert_eq!(reverse("2001:db8:4321::567:89ab".parse().unwrap()), v6);
+        assert_eq!(
+            reverse("2001:db8::567:89ab".parse().unwrap()),
+            "b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa"
+        );
     }
 
     #[test]
@@ -238,7 +240,8 @@ mod tests {
         let many: Vec<String> =
             (0..MOST_CLIENTS * 2).map(|n| format!("10.9.{}.{}", n / 256, n % 256)).collect();
         names.saw(many.iter().map(String::as_str));
-        assert_eq!((lock(&names.seen).len(), names.due(now_ms()).len()), (MOST_CLIENTS, MOST_A_LOOK));
+        let seen = lock(&names.seen).len();
+        assert_eq!((seen, names.due(now_ms()).len()), (MOST_CLIENTS, MOST_A_LOOK));
         let without = ClientNames::of(&Config::default());
         without.saw(["10.0.0.1"].into_iter());
         assert_eq!(without.due(now_ms()), [] as [IpAddr; 0]);

@@ -30,6 +30,7 @@ use tokio::sync::watch;
 
 use self::subscription::look::Tools;
 use self::subscription::{ListState, SubscriptionError, Subscriptions, Timing};
+use crate::background;
 use crate::config::{Config, ConfigError};
 use crate::folder;
 use crate::store::control::{
@@ -44,8 +45,6 @@ pub use crate::store::now_ms;
 pub use compile::{CompileError, SNAPSHOT_FILE};
 pub use metrics::MetricsSource;
 
-/// How much less than others the compiler gets of a core that both want, as `nice` counts.
-const COMPILER_NICE: i32 = 10;
 /// Label of the built-in plugin's token.
 const PLUGIN_TOKEN: &str = "built-in plugin";
 
@@ -508,11 +507,8 @@ fn compiling(
     metrics: &metrics::Metrics,
     zone: Option<&Publisher>,
 ) {
-    // Of this thread alone: questions go first where cores are few.
-    if let Err(error) = rustix::process::nice(COMPILER_NICE) {
-        tracing::debug!(%error, "the compiler runs with the priority of all");
-    }
     while let Ok(first) = queue.recv() {
+        background::step_back(background::COMPILER);
         let mut replies = Vec::new();
         let mut reload = false;
         for (order, reply) in std::iter::once(first).chain(queue.try_iter()) {

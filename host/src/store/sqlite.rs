@@ -21,6 +21,7 @@ use super::search::{self, Search};
 use super::{
     Appended, EventStore, Overview, Page, Pending, Receipt, StoreError, Stored, Tenant, now_ms, schema,
 };
+use crate::background;
 use crate::config::{ClientAddresses, Retention};
 
 /// Batches that may wait for the writer.
@@ -181,6 +182,7 @@ impl Writer {
 
     /// One transaction of `first` and what else waits.
     fn write(&mut self, first: Job, queue: &Receiver<Job>) {
+        background::step_back(background::STORE);
         let mut events = first.1.events.len();
         let mut jobs = vec![first];
         while events < TRANSACTION_EVENTS {

@@ -1,4 +1,4 @@
-//! Compiled modules on disk. The only `unsafe` of the host lies here.
+//! Compiled modules on disk.
 //!
 //! A file is named after the SHA-256 of the wasm and of everything that compiled code depends on (engine
 //! version, settings, processor), and starts with the SHA-256 of what follows, so a torn, old or foreign
