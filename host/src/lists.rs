@@ -8,6 +8,7 @@
 //! Only files are read here. What comes over the network is fetched by `control::subscription`.
 
 mod source;
+mod told;
 mod unpack;
 
 use std::borrow::Cow;
@@ -25,6 +26,7 @@ use ed25519_dalek::SigningKey;
 use crate::explain::Places;
 
 pub use source::{ListSource, Place, SourceError, Transfer, prefixes};
+pub use told::Told;
 pub use unpack::{UnpackError, limited, unpack};
 
 /// The largest list that is read, bytes after decompression: some forty million names.
@@ -166,30 +168,23 @@ pub fn compile(
 pub fn add_text(builder: &mut Builder, info: ListInfo, source: &ListSource, text: &[u8]) -> ListReport {
     let name = info.name.clone();
     let list = builder.add_list(info);
-    fill(builder, list, name, source, text)
+    fill(builder, list, name, source, text, &mut Told::default())
 }
 
-/// Adds the rules of a list's text to a list of a builder.
-pub fn fill(builder: &mut Builder, list: u16, name: String, source: &ListSource, text: &[u8]) -> ListReport {
+/// Adds the rules of a list's text to a list of a builder. What `told` knows of its text is not read again.
+pub fn fill(
+    builder: &mut Builder,
+    list: u16,
+    name: String,
+    source: &ListSource,
+    text: &[u8],
+    told: &mut Told,
+) -> ListReport {
     let format = source.format.unwrap_or_else(|| Format::detect(text));
     let lines = LazyCell::new(|| lists::lines(text).collect::<Vec<_>>());
-    let (mut rejected, mut refused) = (Vec::new(), Vec::new());
-    let mut counts = lists::parse(
-        text,
-        format,
-        |entry| {
-            if entry.revokes {
-                builder.revoke_by(list, &entry.rule);
-            } else if let Err(why) = builder.add_rule(list, &entry.rule) {
-                refused.push((entry.line, why));
-            }
-        },
-        |report| {
-            if rejected.len() < KEPT_REJECTED {
-                rejected.push(report);
-            }
-        },
-    );
+    let mut telling = told.again(builder, list, format);
+    let mut counts = lists::parse_into(text, format, &mut telling);
+    let (mut rejected, mut refused) = (telling.rejected, telling.refused);
     counts.entries -= refused.len() as u64;
     refused.dedup_by_key(|(line, _)| *line);
     for (line, why) in refused {

@@ -62,6 +62,11 @@ impl Format {
         }
     }
 
+    /// Whether a line means the same whatever other lines say.
+    pub(super) fn lines_stand_alone(self) -> bool {
+        !matches!(self, Format::Unbound | Format::Rpz)
+    }
+
     /// Guesses from the first 64 lines that are no comments: the format that most of them look like, plain if none.
     ///
     /// A web page or JSON is no list in any format: [`parse`](super::parse) reports it, whatever it is taken for.

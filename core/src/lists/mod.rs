@@ -23,6 +23,7 @@ mod dnsmasq;
 mod format;
 mod hosts;
 mod master;
+mod parts;
 mod pattern;
 mod plain;
 mod records;
@@ -41,6 +42,7 @@ use memchr::memchr2;
 
 use self::format::Reader;
 pub use self::format::{Format, UnknownFormat};
+pub use self::parts::Taker;
 pub use self::pattern::{MAX_PATTERN_BYTES, Pattern, Start};
 pub use self::rule::{ClientIs, Conditions, Effect, LocalData, Rule, Scope, Trigger};
 pub use self::why::Why;
@@ -106,14 +108,19 @@ pub struct Counts {
 pub fn parse(
     text: &[u8],
     format: Format,
-    mut on_entry: impl FnMut(Entry),
-    mut on_rejected: impl FnMut(Rejected),
+    on_entry: impl FnMut(Entry),
+    on_rejected: impl FnMut(Rejected),
 ) -> Counts {
+    parse_into(text, format, &mut (on_entry, on_rejected))
+}
+
+/// [`parse`] for a taker that may know parts of the text.
+pub fn parse_into(text: &[u8], format: Format, taker: &mut dyn Taker) -> Counts {
     let mut counts = Counts::default();
     let mut lines = Lines::new(text);
     if let Some(why) = format::no_list(text) {
         let first = lines.clone().next().map(|line| shorten(&String::from_utf8_lossy(line.bytes)));
-        on_rejected(Rejected { line: 1, text: first.unwrap_or_default(), why });
+        taker.rejected(Rejected { line: 1, text: first.unwrap_or_default(), why });
         counts.lines = lines.count() as u64;
         counts.rejected = counts.lines;
         return counts;
@@ -121,8 +128,13 @@ pub fn parse(
     // A whole text is looked through for what is no UTF-8 in a tenth of the time that its lines take one by one.
     let utf8 = std::str::from_utf8(lines.text).ok();
     let mut reader = Reader::new(format);
-    let mut out = Out::new(&mut on_entry, &mut on_rejected);
-    while let Some(line) = lines.next() {
+    let mut out = Out::new(taker);
+    let mut part = format.lines_stand_alone().then(OpenPart::default);
+    loop {
+        if let Some(part) = &mut part {
+            part.go_on(&mut lines, &mut counts, &mut out);
+        }
+        let Some(line) = lines.next() else { break };
         let more = reader.further_lines(line.bytes, &lines);
         let bytes = lines.joined(line, more);
         out.start(line.number);
@@ -146,6 +158,9 @@ pub fn parse(
             Became::Rejected => &mut counts.rejected,
         } += taken;
     }
+    if let Some(part) = part {
+        part.end(&counts, &mut out);
+    }
     reader.finish(&mut out);
     let (entries, late) = out.finish();
     counts.entries = entries;
@@ -161,6 +176,62 @@ pub fn collect(text: &[u8], format: Format) -> (Vec<Entry>, Vec<Rejected>, Count
     (entries, rejected, counts)
 }
 
+/// The part that is being read.
+#[derive(Default)]
+struct OpenPart {
+    /// Where it ends in the text; 0 before the first.
+    end: usize,
+    before: Counts,
+}
+
+impl OpenPart {
+    /// Goes on to the next part at the end of this one, past those that the taker knows.
+    fn go_on(&mut self, lines: &mut Lines<'_>, counts: &mut Counts, out: &mut Out<'_>) {
+        while lines.at >= self.end {
+            let part = parts::first(lines.rest());
+            if part.is_empty() {
+                return;
+            }
+            if self.end > 0 {
+                self.end(counts, out);
+            }
+            if let Some(known) = out.taker.begins(part) {
+                lines.pass(part.len(), known.lines);
+                out.entries += known.entries;
+                for (count, known) in [
+                    (&mut counts.lines, known.lines),
+                    (&mut counts.rules, known.rules),
+                    (&mut counts.comments, known.comments),
+                    (&mut counts.rejected, known.rejected),
+                ] {
+                    *count += known;
+                }
+                self.end = 0;
+                continue;
+            }
+            out.alone = true;
+            self.before = Counts { entries: out.entries, ..*counts };
+            self.end = lines.at + part.len();
+        }
+    }
+
+    /// Tells of the part that was read, if one was.
+    fn end(&self, counts: &Counts, out: &mut Out<'_>) {
+        if self.end == 0 {
+            return;
+        }
+        let before = self.before;
+        let of_part = Counts {
+            lines: counts.lines - before.lines,
+            rules: counts.rules - before.rules,
+            comments: counts.comments - before.comments,
+            rejected: counts.rejected - before.rejected,
+            entries: out.entries - before.entries,
+        };
+        out.taker.ended(of_part, out.alone);
+    }
+}
+
 /// What became of a line.
 enum Became {
     Rule,
@@ -170,8 +241,9 @@ enum Became {
 
 /// Where a format puts what it finds.
 struct Out<'a> {
-    on_entry: &'a mut dyn FnMut(Entry),
-    on_rejected: &'a mut dyn FnMut(Rejected),
+    taker: &'a mut dyn Taker,
+    /// Nothing of the part that is read was rejected, taken back, or is still to come.
+    alone: bool,
     line: u32,
     rules: u64,
     reports: u64,
@@ -184,10 +256,10 @@ struct Out<'a> {
 }
 
 impl<'a> Out<'a> {
-    fn new(on_entry: &'a mut dyn FnMut(Entry), on_rejected: &'a mut dyn FnMut(Rejected)) -> Self {
+    fn new(taker: &'a mut dyn Taker) -> Self {
         Self {
-            on_entry,
-            on_rejected,
+            taker,
+            alone: true,
             line: 0,
             rules: 0,
             reports: 0,
@@ -231,26 +303,30 @@ impl<'a> Out<'a> {
 
     fn entry(&mut self, rule: Rule, revokes: bool) {
         self.rules += 1;
+        self.alone &= !revokes;
         if matches!(rule.effect, Effect::Answer(_)) {
+            self.alone = false;
             if let Err((trigger, why)) = self.answers.add(Entry { rule, revokes, line: self.line }) {
                 self.reject(&trigger.to_string(), why);
             }
             return;
         }
         self.entries += 1;
-        (self.on_entry)(Entry { rule, revokes, line: self.line });
+        self.taker.entry(Entry { rule, revokes, line: self.line });
     }
 
     /// Something of this line that was not understood.
     fn reject(&mut self, text: &str, why: Why) {
         self.reports += 1;
-        (self.on_rejected)(Rejected { line: self.line, text: shorten(text), why });
+        self.alone = false;
+        self.taker.rejected(Rejected { line: self.line, text: shorten(text), why });
     }
 
     /// This line gives a rule at the end of the list.
     fn later(&mut self) {
         self.rules += 1;
         self.waits = true;
+        self.alone = false;
     }
 
     /// At the end of the list: the line that is spoken of.
@@ -265,21 +341,21 @@ impl<'a> Out<'a> {
             return self.answers.add(entry).map_err(|(_, why)| why);
         }
         self.entries += 1;
-        (self.on_entry)(entry);
+        self.taker.entry(entry);
         Ok(())
     }
 
     /// At the end of the list: a report of a line that waited.
     fn reject_later(&mut self, text: &str, why: Why) {
         self.late += u64::from(self.waiting.remove(&self.line));
-        (self.on_rejected)(Rejected { line: self.line, text: shorten(text), why });
+        self.taker.rejected(Rejected { line: self.line, text: shorten(text), why });
     }
 
     /// How many entries were given, and how many lines turned out bad at the end.
     fn finish(self) -> (u64, u64) {
         let answers = self.answers.entries;
         let given = self.entries + answers.len() as u64;
-        answers.into_iter().for_each(self.on_entry);
+        answers.into_iter().for_each(|entry| self.taker.entry(entry));
         (given, self.late)
     }
 }
@@ -394,6 +470,17 @@ impl<'a> Lines<'a> {
         Self { text: text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text), at: 0, number: 0 }
     }
 
+    /// What was not read yet.
+    fn rest(&self) -> &'a [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// Goes on behind so many bytes, which are so many whole lines.
+    fn pass(&mut self, bytes: usize, lines: u64) {
+        self.at += bytes;
+        self.number = self.number.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
+    }
+
     /// A line together with the next ones.
     fn joined(&mut self, first: Line<'a>, more: u32) -> &'a [u8] {
         let mut end = first.start + first.bytes.len();
@@ -408,7 +495,7 @@ impl<'a> Iterator for Lines<'a> {
     type Item = Line<'a>;
 
     fn next(&mut self) -> Option<Line<'a>> {
-        let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let rest = Some(self.rest()).filter(|rest| !rest.is_empty())?;
         self.number = self.number.saturating_add(1);
         let start = self.at;
         let length = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());

@@ -15,7 +15,7 @@ use ed25519_dalek::SigningKey;
 
 use super::base::Base;
 use super::container::{self, Kind, Stamp};
-use super::entries::{Collision, Entries};
+use super::entries::{Collision, Entries, Run};
 use super::hash::Hasher;
 use super::map::{MOST_PARTS, Member, Row, SetTable, group_of_name};
 use super::patterns::{self, PatternError};
@@ -255,6 +255,28 @@ impl Builder {
             self.push(list, part, name, scope);
         }
         self
+    }
+
+    /// Notes from now on, until [`Builder::end_run`], where the names of a list come to lie.
+    pub fn begin_run(&mut self, list: u16) -> &mut Self {
+        self.lists.get_mut(usize::from(list)).into_iter().for_each(|list| list.entries.begin_run());
+        self
+    }
+
+    /// The names that were added to a list since [`Builder::begin_run`], for [`Builder::add_run`]; `None` if they can't be
+    /// added so.
+    pub fn end_run(&mut self, list: u16) -> Option<Run> {
+        self.lists.get_mut(usize::from(list))?.entries.end_run()
+    }
+
+    /// Adds the names of a run to the list that had it, after [`Builder::clear_list`], without a look at each. False if
+    /// it is gone: then they are to be added one by one.
+    ///
+    /// A run that was not added each time since, or whose names were not added as [`Effect::Listed`], must not be.
+    pub fn add_run(&mut self, list: u16, run: Run) -> bool {
+        let Some(list) = self.lists.get_mut(usize::from(list)) else { return false };
+        list.count = None;
+        list.entries.push_run(run)
     }
 
     /// The number of a part; `None` if there is no room for another of its kind.

@@ -55,8 +55,32 @@ pub(super) struct Entries {
     retold: Option<Retold>,
     /// Hashes of names that were given up before all was told again.
     gone: Vec<u64>,
+    /// The run that is told.
+    open: Option<OpenRun>,
+    /// How often texts came to lie elsewhere.
+    moves: u32,
     /// More text than offsets reach.
     full: bool,
+}
+
+/// Names that were told one behind the other and lie so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    from: u32,
+    to: u32,
+    moves: u32,
+}
+
+/// A run that is told.
+#[derive(Debug, Clone, Copy)]
+struct OpenRun {
+    /// Where its first name lies if it is new, and if it is the one that is expected.
+    new_from: usize,
+    next_from: u32,
+    new: bool,
+    expected: bool,
+    /// A name lay elsewhere.
+    scattered: bool,
 }
 
 /// Which of the rows of before are told again.
@@ -91,6 +115,7 @@ impl Entries {
             return;
         }
         let Some(hash) = self.hash_if_new(hasher, name, member) else { return };
+        self.open.iter_mut().for_each(|open| open.new = true);
         let Ok(at) = u32::try_from(self.text.len()) else {
             self.full = true;
             return;
@@ -129,6 +154,12 @@ impl Entries {
                 (at, next, hash)
             }
         };
+        if let Some(open) = &mut self.open
+            && let Some(at) = at
+        {
+            open.expected = true;
+            open.scattered |= at != retold.next;
+        }
         retold.next = next;
         match at {
             Some(at) => retold.confirm(at),
@@ -145,8 +176,48 @@ impl Entries {
         at.is_none().then_some(hash)
     }
 
+    /// Begins a run.
+    pub(super) fn begin_run(&mut self) {
+        let next_from = self.retold.as_ref().map_or(0, |retold| retold.next);
+        let new_from = self.text.len();
+        self.open = Some(OpenRun { new_from, next_from, new: false, expected: false, scattered: false });
+    }
+
+    /// Ends a run; `None` if its names don't lie one behind the other.
+    pub(super) fn end_run(&mut self) -> Option<Run> {
+        let open = self.open.take()?;
+        let (from, to) = match (open.new, open.expected) {
+            _ if open.scattered => return None,
+            (true, true) => return None,
+            (true, false) => (u32::try_from(open.new_from).ok()?, u32::try_from(self.text.len()).ok()?),
+            (false, true) => (open.next_from, self.retold.as_ref()?.next),
+            (false, false) => (0, 0),
+        };
+        Some(Run { from, to, moves: self.moves })
+    }
+
+    /// Tells the names of a run again. If not all of them are where they were, they are to be told one by one.
+    pub(super) fn push_run(&mut self, run: Run) -> bool {
+        let Some(retold) = self.retold.as_mut().filter(|_| run.moves == self.moves) else { return false };
+        let before = self.text.get(..self.settled_text).unwrap_or_default();
+        let mut at = run.from;
+        while at < run.to {
+            let Some(there) = stored(before, at).filter(|there| there.member != NO_MEMBER) else {
+                return false;
+            };
+            retold.confirm(at);
+            at = there.end;
+        }
+        if run.from < run.to {
+            retold.next = run.to;
+        }
+        true
+    }
+
     /// Takes all names back.
     pub(super) fn clear(&mut self) {
+        self.moves += u32::from(self.text.len() > self.settled_text);
+        self.open = None;
         self.rows.truncate(self.sorted);
         self.text.truncate(self.settled_text);
         self.full = false;
@@ -253,6 +324,8 @@ impl Entries {
 
     /// Leaves out the texts without a row.
     fn compact(&mut self) {
+        self.moves += 1;
+        self.open.iter_mut().for_each(|open| open.scattered = true);
         let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
         let at = |number: &u32| self.rows.get(*number as usize).map(|row| row.at);
         order.sort_unstable_by_key(at);

@@ -46,6 +46,7 @@ pub use self::builder::{BuildError, Builder};
 pub use self::change::Change;
 pub use self::container::{CHUNK_BYTES, FORMAT};
 pub use self::delta::{Deltas, MOST_DELTA_BYTES, NoDelta};
+pub use self::entries::Run;
 pub use self::error::SnapshotError;
 pub use self::feed::{Feed, FeedConfig, FeedStep};
 pub use self::patterns::PatternError;

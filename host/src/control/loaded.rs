@@ -23,7 +23,7 @@ use super::{ListStatus, own};
 use crate::bundled::{self, BundledList};
 use crate::config::Config;
 use crate::explain::{IndexFolder, IndexedList};
-use crate::lists::{self, ListReport, ListSource, Place};
+use crate::lists::{self, ListReport, ListSource, Place, Told};
 
 /// The model in the filter.
 const SMALL_MODEL: &str = "small";
@@ -146,6 +146,8 @@ struct InForce {
     status: ListStatus,
     /// Its text, until the index has it.
     text: Option<Vec<u8>>,
+    /// What of the text need not be read again.
+    told: Told,
 }
 
 impl Loaded {
@@ -159,7 +161,9 @@ impl Loaded {
         let mut loaded = Self { builder: Builder::new(0, key_seed), lists: Vec::new(), policy };
         for list in wanted {
             let Some(text) = list.read(shelf, None)? else { continue };
-            let report = lists::add_text(&mut loaded.builder, list.info.clone(), &list.source, &text.bytes);
+            let (mut told, name) = (Told::default(), list.info.name.clone());
+            let number = loaded.builder.add_list(list.info.clone());
+            let report = lists::fill(&mut loaded.builder, number, name, &list.source, &text.bytes, &mut told);
             refuse_without_rules(&report)?;
             loaded.lists.push(InForce {
                 info: list.info.clone(),
@@ -167,6 +171,7 @@ impl Loaded {
                 digest: text.digest,
                 status: status(report),
                 text: Some(text.bytes),
+                told,
             });
         }
         let brands = bundled::brand_names().map_err(CompileError::Bundled)?;
@@ -196,7 +201,8 @@ impl Loaded {
             let Some(held) = self.lists.get_mut(usize::from(number)) else { continue };
             self.builder.clear_list(number);
             let name = held.info.name.clone();
-            held.status = status(lists::fill(&mut self.builder, number, name, &held.source, &text.bytes));
+            let (source, told) = (&held.source, &mut held.told);
+            held.status = status(lists::fill(&mut self.builder, number, name, source, &text.bytes, told));
             (held.digest, held.text) = (text.digest, Some(text.bytes));
         }
         Ok(())

@@ -268,3 +268,79 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn parts_of_a_list_that_are_told_as_runs_are_told_as_if_one_by_one(
+        parts in prop::collection::vec(prop::collection::vec("[ab](\\.[abc]{1,2}){0,3}", 0..6), 1..8),
+        versions in prop::collection::vec((prop::collection::vec(0usize..8, 0..8), any::<bool>()), 1..10),
+    ) {
+        let mut builder = filled();
+        builder.build(None).unwrap();
+        let mut known: HashMap<usize, Run> = HashMap::new();
+        for (version, built) in versions {
+            let version: Vec<usize> = version.into_iter().map(|part| part % parts.len()).collect();
+            builder.clear_list(1);
+            let before = std::mem::take(&mut known);
+            for part in &version {
+                let run = before.get(part).copied().filter(|run| builder.add_run(1, *run));
+                let run = run.or_else(|| {
+                    builder.begin_run(1);
+                    parts[*part].iter().for_each(|text| _ = builder.add(1, &name(text), Scope::Suffix));
+                    builder.end_run(1)
+                });
+                known.extend(run.map(|run| (*part, run)));
+            }
+            if !built {
+                continue;
+            }
+            let mut fresh = filled();
+            fresh.clear_list(1);
+            for text in version.iter().flat_map(|part| &parts[*part]) {
+                fresh.add(1, &name(text), Scope::Suffix);
+            }
+            let (snapshot, fresh) = (open(&mut builder), open(&mut fresh));
+            prop_assert_eq!(entries(&snapshot), entries(&fresh));
+            prop_assert_eq!(snapshot.name_count(), fresh.name_count());
+            for text in parts.iter().flatten() {
+                prop_assert_eq!(found(&snapshot, text), found(&fresh, text));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_part_that_stays_is_a_run_until_one_of_its_names_lies_elsewhere() {
+    let mut builder = filled();
+    let tell = |builder: &mut Builder, names: &[&str]| {
+        builder.begin_run(1);
+        names.iter().for_each(|text| _ = builder.add(1, &name(text), Scope::Suffix));
+        builder.end_run(1)
+    };
+    let (first, second) = (["a.example", "b.example"], ["c.example", "d.example"]);
+    builder.clear_list(1);
+    let runs = [tell(&mut builder, &first).unwrap(), tell(&mut builder, &second).unwrap()];
+    assert!(!builder.add_run(1, runs[0]), "the list was not taken back");
+    open(&mut builder);
+
+    // The first part is another now, with a name of the second.
+    builder.clear_list(1);
+    assert_eq!(tell(&mut builder, &["new.example"]).map(|_| ()), Some(()));
+    assert_eq!(tell(&mut builder, &["c.example", "newer.example"]), None, "one of before, and a new one");
+    assert!(builder.add_run(1, runs[1]));
+    let snapshot = open(&mut builder);
+    let listed = |text: &str| !found(&snapshot, text).is_empty();
+    let all = ["a.example", "b.example", "c.example", "d.example", "new.example", "newer.example"];
+    assert_eq!(all.map(listed), [false, false, true, true, true, true]);
+
+    builder.clear_list(1);
+    assert!(!builder.add_run(1, runs[0]), "its names are gone");
+    assert!(builder.add_run(1, runs[1]));
+    assert_eq!(tell(&mut builder, &second), None, "told in this order, but not from where is expected");
+    assert_eq!(tell(&mut builder, &[]).map(|run| builder.add_run(1, run)), Some(true), "no names");
+    let snapshot = open(&mut builder);
+    let listed = |text: &str| !found(&snapshot, text).is_empty();
+    assert_eq!(all.map(listed), [false, false, true, true, false, false]);
+}
