@@ -59,7 +59,7 @@ pub(super) fn first(text: &[u8]) -> &[u8] {
     while let Some(line) = text.get(end..).and_then(|rest| memchr(b'\n', rest)) {
         end += line + 1;
         let Some(next) = text.get(end..).and_then(<[u8]>::first_chunk) else { break };
-        if hash(next) % ONE_LINE_IN == 0 || end >= MOST_BYTES {
+        if hash(next).is_multiple_of(ONE_LINE_IN) || end >= MOST_BYTES {
             return text.get(..end).unwrap_or(text);
         }
     }
