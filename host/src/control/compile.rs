@@ -130,7 +130,7 @@ impl Compiler {
 
     /// Reads policy and lists again, of lists those that changed; what is in force stays if that fails.
     pub fn reload(&mut self) -> Result<Published, CompileError> {
-        let policy = policy(&self.config, self.clients.named(&self.config))?;
+        let policy = policy(&self.config, self.clients.take())?;
         let shelf = Shelf::of(&self.config.data_dir);
         let wanted = loaded::wanted(&self.config, &shelf);
         let mut loaded = match self.loaded.take_if(|loaded| loaded.is_of(&wanted)) {

@@ -130,7 +130,10 @@ mod tests {
             assert_eq!((report.counts, report.rejected), (want.counts, want.rejected), "{format} {number}");
             let (snapshot, fresh) = (built(&mut builder), built(&mut fresh));
             assert_eq!(snapshot.lists()[0].entries, fresh.lists()[0].entries, "{format} {number}");
-            for name in text.split_whitespace().step_by(97).map(|word| word.trim_matches(['|', '^', '@'])) {
+            let old = number.checked_sub(1).and_then(|number| versions.get(number)).map(String::as_str);
+            let words =
+                [text.as_str(), old.unwrap_or_default()].map(|text| text.split_whitespace().step_by(7));
+            for name in words.into_iter().flatten().map(|word| word.trim_matches(['|', '^', '@'])) {
                 let Ok(name) = Name::parse(name) else { continue };
                 assert_eq!(snapshot.lookup(&name), fresh.lookup(&name), "{format} {number} {name}");
             }
@@ -161,7 +164,13 @@ mod tests {
             less.drain(5_000..5_010);
             let turned: Vec<String> = less[15_000..].iter().chain(&less[..15_000]).cloned().collect();
             let versions = [&first, &more, &first, &less, &turned, &first];
-            let versions: Vec<String> = versions.into_iter().map(|lines| lines.concat()).collect();
+            let mut versions: Vec<String> = versions.into_iter().map(|lines| lines.concat()).collect();
+            // A byte order mark, other line ends, no end at all, a line that is no name, all of it twice.
+            versions.push(format!("\u{feff}{}", versions[0]));
+            versions.push(versions[1].replace('\n', "\r\n"));
+            versions.push(versions[1].trim_end().to_owned());
+            versions.push(versions[0].replacen("n500.example", "n\u{7f}500.example", 1));
+            versions.push(versions[0].repeat(2));
             let passed = assert_told_as_if_fresh(format, &versions);
             assert!(passed > 20, "{format}: {passed} parts were passed over");
         }

@@ -9,7 +9,7 @@
 //! a later copy adds is doubted.
 
 use std::collections::hash_map::RandomState;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::BuildHasher as _;
 
@@ -126,7 +126,7 @@ fn newly_blocked(
             added.add(trigger);
         }
     });
-    if added.rules.is_empty() && added.patterns.is_empty() {
+    if added.rules.is_empty() {
         return Vec::new();
     }
     let [matched, matched_before] = [&added, &before].map(|blocked| blocked.matcher());
@@ -137,20 +137,24 @@ fn newly_blocked(
     popular().into_iter().filter(hit).collect()
 }
 
-/// Names with their scopes, as hashes: lists have millions. A false match keeps back a list once in 2^64. And
-/// patterns.
+/// Names with their scopes, and patterns, as hashes: lists have millions. A false match keeps back a list once in 2^64.
 #[derive(Default)]
 struct Blocked {
     state: RandomState,
     rules: HashSet<u64>,
-    patterns: BTreeSet<String>,
+    /// In the order of the list, since a snapshot takes the first ones if there are too many.
+    patterns: Vec<String>,
 }
 
 impl Blocked {
     fn add(&mut self, trigger: &Trigger) {
         match trigger {
             Trigger::Name(name, scope) => _ = self.rules.insert(self.hash(name.as_str(), *scope)),
-            Trigger::Pattern(pattern) => _ = self.patterns.insert(pattern.clone()),
+            Trigger::Pattern(pattern) => {
+                if self.rules.insert(self.hash_of_pattern(pattern)) {
+                    self.patterns.push(pattern.clone());
+                }
+            }
             Trigger::Client(_) | Trigger::Address(_) => {}
         }
     }
@@ -158,7 +162,7 @@ impl Blocked {
     fn has(&self, trigger: &Trigger) -> bool {
         match trigger {
             Trigger::Name(name, scope) => self.rules.contains(&self.hash(name.as_str(), *scope)),
-            Trigger::Pattern(pattern) => self.patterns.contains(pattern),
+            Trigger::Pattern(pattern) => self.rules.contains(&self.hash_of_pattern(pattern)),
             Trigger::Client(_) | Trigger::Address(_) => true,
         }
     }
@@ -178,6 +182,10 @@ impl Blocked {
             }
         }
         Snapshot::open(builder.build(None).ok()?.into(), &[]).ok()
+    }
+
+    fn hash_of_pattern(&self, pattern: &str) -> u64 {
+        self.state.hash_one(("pattern", pattern))
     }
 
     fn hash(&self, name: &str, scope: Scope) -> u64 {
