@@ -37,11 +37,13 @@ mod wildcard;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::AddAssign;
 
 use memchr::memchr2;
 
 use self::format::Reader;
 pub use self::format::{Format, UnknownFormat};
+use self::parts::Open;
 pub use self::parts::Taker;
 pub use self::pattern::{MAX_PATTERN_BYTES, Pattern, Start};
 pub use self::rule::{ClientIs, Conditions, Effect, LocalData, Rule, Scope, Trigger};
@@ -99,6 +101,29 @@ pub struct Counts {
     pub entries: u64,
 }
 
+impl Counts {
+    /// What was counted since.
+    fn since(self, before: Self) -> Self {
+        Self {
+            lines: self.lines - before.lines,
+            rules: self.rules - before.rules,
+            comments: self.comments - before.comments,
+            rejected: self.rejected - before.rejected,
+            entries: self.entries - before.entries,
+        }
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.lines += more.lines;
+        self.rules += more.rules;
+        self.comments += more.comments;
+        self.rejected += more.rejected;
+        self.entries += more.entries;
+    }
+}
+
 /// Reads a list. Entries and reports come as soon as their line was read, in order, with two exceptions: records
 /// that belong to one answer ([`Effect::Answer`]) are put together and come at the end with the line of the first,
 /// and so do rules that depend on later lines (Unbound's local zones).
@@ -129,11 +154,9 @@ pub fn parse_into(text: &[u8], format: Format, taker: &mut dyn Taker) -> Counts 
     let utf8 = std::str::from_utf8(lines.text).ok();
     let mut reader = Reader::new(format);
     let mut out = Out::new(taker);
-    let mut part = format.lines_stand_alone().then(OpenPart::default);
+    let mut part = format.lines_stand_alone().then(Open::default);
     loop {
-        if let Some(part) = &mut part {
-            part.go_on(&mut lines, &mut counts, &mut out);
-        }
+        part.iter_mut().for_each(|part| part.go_on(&mut lines, &mut counts, &mut out));
         let Some(line) = lines.next() else { break };
         let more = reader.further_lines(line.bytes, &lines);
         let bytes = lines.joined(line, more);
@@ -158,9 +181,7 @@ pub fn parse_into(text: &[u8], format: Format, taker: &mut dyn Taker) -> Counts 
             Became::Rejected => &mut counts.rejected,
         } += taken;
     }
-    if let Some(part) = part {
-        part.end(&counts, &mut out);
-    }
+    part.iter_mut().for_each(|part| part.close(&counts, &mut out));
     reader.finish(&mut out);
     let (entries, late) = out.finish();
     counts.entries = entries;
@@ -174,62 +195,6 @@ pub fn collect(text: &[u8], format: Format) -> (Vec<Entry>, Vec<Rejected>, Count
     let (mut entries, mut rejected) = (Vec::new(), Vec::new());
     let counts = parse(text, format, |entry| entries.push(entry), |report| rejected.push(report));
     (entries, rejected, counts)
-}
-
-/// The part that is being read.
-#[derive(Default)]
-struct OpenPart {
-    /// Where it ends in the text; 0 before the first.
-    end: usize,
-    before: Counts,
-}
-
-impl OpenPart {
-    /// Goes on to the next part at the end of this one, past those that the taker knows.
-    fn go_on(&mut self, lines: &mut Lines<'_>, counts: &mut Counts, out: &mut Out<'_>) {
-        while lines.at >= self.end {
-            let part = parts::first(lines.rest());
-            if part.is_empty() {
-                return;
-            }
-            if self.end > 0 {
-                self.end(counts, out);
-            }
-            if let Some(known) = out.taker.begins(part) {
-                lines.pass(part.len(), known.lines);
-                out.entries += known.entries;
-                for (count, known) in [
-                    (&mut counts.lines, known.lines),
-                    (&mut counts.rules, known.rules),
-                    (&mut counts.comments, known.comments),
-                    (&mut counts.rejected, known.rejected),
-                ] {
-                    *count += known;
-                }
-                self.end = 0;
-                continue;
-            }
-            out.alone = true;
-            self.before = Counts { entries: out.entries, ..*counts };
-            self.end = lines.at + part.len();
-        }
-    }
-
-    /// Tells of the part that was read, if one was.
-    fn end(&self, counts: &Counts, out: &mut Out<'_>) {
-        if self.end == 0 {
-            return;
-        }
-        let before = self.before;
-        let of_part = Counts {
-            lines: counts.lines - before.lines,
-            rules: counts.rules - before.rules,
-            comments: counts.comments - before.comments,
-            rejected: counts.rejected - before.rejected,
-            entries: out.entries - before.entries,
-        };
-        out.taker.ended(of_part, out.alone);
-    }
 }
 
 /// What became of a line.

@@ -10,7 +10,7 @@
 
 use memchr::memchr;
 
-use super::{Counts, Entry, Rejected};
+use super::{Counts, Entry, Lines, Out, Rejected};
 
 /// The least bytes of a part but the last.
 const LEAST_BYTES: usize = 1 << 15;
@@ -53,8 +53,50 @@ impl<E: FnMut(Entry), R: FnMut(Rejected)> Taker for (E, R) {
     }
 }
 
+/// The part that is being read.
+#[derive(Default)]
+pub(super) struct Open {
+    /// Where it ends in the text; 0 where none is read.
+    end: usize,
+    /// What was counted before it.
+    before: Counts,
+}
+
+impl Open {
+    /// Goes on to the next part at the end of this one, past those that the taker knows.
+    pub(super) fn go_on(&mut self, lines: &mut Lines<'_>, counts: &mut Counts, out: &mut Out<'_>) {
+        while lines.at >= self.end {
+            let part = first(lines.rest());
+            if part.is_empty() {
+                return;
+            }
+            self.close(counts, out);
+            match out.taker.begins(part) {
+                Some(known) => {
+                    lines.pass(part.len(), known.lines);
+                    *counts += known;
+                    out.entries += known.entries;
+                }
+                None => {
+                    out.alone = true;
+                    self.before = Counts { entries: out.entries, ..*counts };
+                    self.end = lines.at + part.len();
+                }
+            }
+        }
+    }
+
+    /// Tells of the part that was read, if one was.
+    pub(super) fn close(&mut self, counts: &Counts, out: &mut Out<'_>) {
+        if std::mem::take(&mut self.end) > 0 {
+            let counts = Counts { entries: out.entries, ..*counts };
+            out.taker.ended(counts.since(self.before), out.alone);
+        }
+    }
+}
+
 /// The part that a text starts with.
-pub(super) fn first(text: &[u8]) -> &[u8] {
+fn first(text: &[u8]) -> &[u8] {
     let mut end = LEAST_BYTES;
     while let Some(line) = text.get(end..).and_then(|rest| memchr(b'\n', rest)) {
         end += line + 1;
