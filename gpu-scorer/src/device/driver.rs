@@ -30,7 +30,7 @@ impl Kernel {
     fn block_names(self) -> u32 {
         match self {
             Self::Seed => THREADS / 32,
-            Self::Table => 32,
+            Self::Table => 64,
         }
     }
 
