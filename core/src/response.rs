@@ -90,6 +90,11 @@ pub fn failure(query: &Query, rcode: u16, ede: Option<(u16, &str)>) -> Vec<u8> {
     encode(query, rcode, Body::Empty, 0, ede, query.udp_limit(), false)
 }
 
+/// SERVFAIL, padded for whoever asked for that where nobody else can read.
+pub fn servfail(query: &Query, encrypted: bool) -> Vec<u8> {
+    encode(query, rcode::SERVFAIL, Body::Empty, 0, None, query.udp_limit(), encrypted)
+}
+
 /// The answer to wire bytes that says only that it failed. Question and OPT record are kept where they can be
 /// decoded. `None` for fewer than 12 bytes and for responses.
 pub fn error_answer(wire_query: &[u8], rcode: u8) -> Option<Vec<u8>> {
@@ -213,8 +218,11 @@ fn encode(
             ede: None,
             pad_to: if encrypted && edns.padding { PADDING_BLOCK_BYTES } else { 0 },
         };
-        let room = limit.saturating_sub(out.len() + record.encoded_bytes() + EDE_HEAD_BYTES);
-        record.ede = ede.map(|(code, text)| (code, cut_text(text, room.min(MAX_EDE_TEXT_BYTES)).as_bytes()));
+        // Without room for the code the text can't stand either.
+        let room = limit.checked_sub(out.len() + record.encoded_bytes() + EDE_HEAD_BYTES);
+        record.ede = ede
+            .zip(room)
+            .map(|((code, text), room)| (code, cut_text(text, room.min(MAX_EDE_TEXT_BYTES)).as_bytes()));
         put_opt(&mut out, &record);
     }
     out

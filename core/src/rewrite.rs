@@ -10,7 +10,7 @@
 
 use crate::message::{Header, MAX_MESSAGE_BYTES, Query, flag, for_each_answer, put_u16, put_u32, rtype};
 use crate::name::Name;
-use crate::response::{OptRecord, put_opt};
+use crate::response::{OptRecord, PADDING_BLOCK_BYTES, put_opt};
 
 /// The question for `target` that goes to the upstream in the place of `query`.
 pub fn question(query: &Query, target: &Name) -> Vec<u8> {
@@ -30,8 +30,16 @@ pub fn question(query: &Query, target: &Name) -> Vec<u8> {
 }
 
 /// The answer to `query`: an alias to `target`, with `ttl_s`, and behind it the records of the upstream's answer
-/// for the target. `None` if that can't be decoded. Over UDP an answer that is too long is cut (TC=1).
-pub fn answer(query: &Query, target: &Name, ttl_s: u32, upstream: &[u8], udp: bool) -> Option<Vec<u8>> {
+/// for the target. `None` if that can't be decoded. Over UDP an answer that is too long is cut (TC=1); where nobody
+/// else can read, one is padded if the client asked for that (RFC 8467), so that its length does not tell the rule.
+pub fn answer(
+    query: &Query,
+    target: &Name,
+    ttl_s: u32,
+    upstream: &[u8],
+    udp: bool,
+    encrypted: bool,
+) -> Option<Vec<u8>> {
     let header = Header::decode(upstream)?;
     let mut flags = flag::QR | flag::RA | header.flags & flag::TC | header.rcode();
     flags |= if query.rd { flag::RD } else { 0 } | if query.cd { flag::CD } else { 0 };
@@ -51,8 +59,9 @@ pub fn answer(query: &Query, target: &Name, ttl_s: u32, upstream: &[u8], udp: bo
         out.extend_from_slice(&query.raw_question);
         out.extend_from_slice(records);
         if let Some(edns) = query.edns {
-            let dnssec_ok = edns.dnssec_ok;
-            put_opt(&mut out, &OptRecord { rcode: header.rcode(), dnssec_ok, ede: None, pad_to: 0 });
+            let pad_to = if encrypted && edns.padding { PADDING_BLOCK_BYTES } else { 0 };
+            let (rcode, dnssec_ok) = (header.rcode(), edns.dnssec_ok);
+            put_opt(&mut out, &OptRecord { rcode, dnssec_ok, ede: None, pad_to });
         }
         out
     };
@@ -115,7 +124,7 @@ mod tests {
     fn the_answer_goes_behind_the_alias_and_the_question_comes_back_as_it_was() {
         let query = query(1232);
         let target = Name::parse("safe.example").unwrap();
-        let wire = answer(&query, &target, 60, &upstream(2), true).unwrap();
+        let wire = answer(&query, &target, 60, &upstream(2), true, false).unwrap();
         assert!(wire[12..].starts_with(b"\x03WwW\x06search"), "0x20 is kept");
         let records = decode_answer(&wire).unwrap().records;
         let owners: Vec<&str> = records.iter().map(|record| record.owner.as_str()).collect();
@@ -133,7 +142,7 @@ mod tests {
         let class = upstream.len() - 12;
         assert_eq!(upstream[class..class + 2], [0, 1]);
         upstream[class + 1] = 3;
-        let wire = answer(&query, &target, 60, &upstream, true).unwrap();
+        let wire = answer(&query, &target, 60, &upstream, true, false).unwrap();
         let records = decode_answer(&wire).unwrap().records;
         assert!(
             records.iter().all(|record| record.class == 1 && record.rtype == rtype::CNAME),
@@ -145,17 +154,32 @@ mod tests {
     #[test]
     fn an_answer_that_grew_too_long_for_udp_is_cut() {
         let (query, target) = (query(512), Name::parse("safe.example").unwrap());
-        let wire = answer(&query, &target, 60, &upstream(30), true).unwrap();
+        let wire = answer(&query, &target, 60, &upstream(30), true, false).unwrap();
         assert!(wire.len() <= 512 && decode_answer(&wire).unwrap().truncated);
-        let whole = answer(&query, &target, 60, &upstream(30), false).unwrap();
+        let whole = answer(&query, &target, 60, &upstream(30), false, false).unwrap();
         assert_eq!(decode_answer(&whole).unwrap().records.len(), 32);
+    }
+
+    #[test]
+    fn an_answer_is_padded_where_that_was_asked_for_and_helps() {
+        let mut wire = vec![0, 9, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+        wire.extend(b"\x03www\x06search\x07example\x00\x00\x01\x00\x01");
+        // An OPT record with an empty padding option.
+        wire.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 4, 0, 12, 0, 0]);
+        let (padding, target) = (decode_query(&wire).unwrap(), Name::parse("safe.example").unwrap());
+        let bytes = |query: &Query, addresses, encrypted| {
+            answer(query, &target, 60, &upstream(addresses), false, encrypted).unwrap().len()
+        };
+        assert_eq!([bytes(&padding, 1, true), bytes(&padding, 2, true)], [PADDING_BLOCK_BYTES; 2]);
+        assert_ne!(bytes(&padding, 1, false), bytes(&padding, 2, false));
+        assert_ne!(bytes(&query(1232), 1, true), bytes(&query(1232), 2, true));
     }
 
     #[test]
     fn a_damaged_answer_makes_none() {
         let (query, target, whole) = (query(1232), Name::parse("safe.example").unwrap(), upstream(1));
         for cut in 0..whole.len() {
-            assert_eq!(answer(&query, &target, 60, &whole[..cut], true), None, "cut at {cut}");
+            assert_eq!(answer(&query, &target, 60, &whole[..cut], true, false), None, "cut at {cut}");
         }
     }
 }

@@ -37,7 +37,7 @@ use crate::policy::Policy;
 use crate::policy::budget::Budgets;
 use crate::policy::groups::Held;
 use crate::policy::identity::Identity;
-use crate::response::{Synthesis, failure, synthesize};
+use crate::response::{Synthesis, failure, servfail, synthesize};
 use crate::rewrite;
 use crate::schema::{PluginConfig, ScoreReply, ScoreRequest, ScoreResult};
 use crate::snapshot::{Feed, FeedConfig, FeedStep, Snapshot, SnapshotError};
@@ -135,6 +135,13 @@ struct Stream {
     /// The upstream is asked for this name in the place of the question's.
     alias: Option<Name>,
     state: State,
+}
+
+impl Stream {
+    /// Whether it came over UDP, and whether nobody else can read it.
+    fn transport(&self) -> (bool, bool) {
+        (self.door == "udp", !matches!(self.door.as_str(), "udp" | "tcp"))
+    }
 }
 
 enum State {
@@ -416,10 +423,9 @@ impl Filter {
                 let ttl_s = verdict.ttl_s;
                 self.record(host, &stream, verdict);
                 let target = stream.alias.as_ref()?;
-                let udp = stream.door == "udp";
-                let answer = rewrite::answer(&stream.query, target, ttl_s, wire, udp);
-                let servfail = || failure(&stream.query, rcode::SERVFAIL, None);
-                let wire = answer.unwrap_or_else(servfail);
+                let (udp, encrypted) = stream.transport();
+                let answer = rewrite::answer(&stream.query, target, ttl_s, wire, udp, encrypted);
+                let wire = answer.unwrap_or_else(|| servfail(&stream.query, encrypted));
                 let max_age_s = min_ttl(&wire).unwrap_or_default();
                 return Some(Outcome::Answer(Answered { wire, max_age_s }));
             }
@@ -533,7 +539,7 @@ impl Filter {
     fn answer(&mut self, host: &mut dyn Host, stream: &Stream, verdict: Verdict) -> Outcome {
         let decided = self.forces().find(|force| force.id() == verdict.snapshot);
         let group = &decided.unwrap_or(&self.force).held(stream.client, &stream.identity).group;
-        let (udp, encrypted) = (stream.door == "udp", !matches!(stream.door.as_str(), "udp" | "tcp"));
+        let (udp, encrypted) = stream.transport();
         let wire = synthesize(&match verdict.action {
             Action::Custom if verdict.own == Own::Loopback => {
                 Synthesis::localhost(&stream.query, verdict.ttl_s, udp, encrypted)
@@ -564,6 +570,7 @@ impl Filter {
             (Action::Honeypot, _) => (4, "forged by policy"),
             _ if verdict.reasons.contains(&Reason::Mandatory) => (16, "blocked by law"),
             (_, Reason::Failure) => (0, "not decided"),
+            (Action::Custom, Reason::Rule) => (4, "rewritten by policy"),
             _ => (15, "blocked by policy"),
         };
         Some((code, format!("{phrase}; event {}/{}", self.spool.source(), self.spool.next_seq())))

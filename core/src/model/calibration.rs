@@ -30,7 +30,8 @@ impl Calibration {
     /// The same for a population of which the share `prior`, in (0, 1), is malicious (Saerens 2002).
     pub fn probability(&self, logit: f32, prior: f64) -> f64 {
         let shift = odds(prior) / odds(self.balance);
-        let odds = exp(self.slope * f64::from(logit) + self.intercept) * shift;
+        // Both factors are finite, but their product may be too large to be.
+        let odds = (exp(self.slope * f64::from(logit) + self.intercept) * shift).min(f64::MAX);
         odds / (1.0 + odds)
     }
 
@@ -93,6 +94,17 @@ mod tests {
             let next = sigmoid(f64::from(i) / 100.0);
             assert!(next >= last, "{i}");
             last = next;
+        }
+    }
+
+    #[test]
+    fn the_surest_logit_of_the_most_lopsided_training_set_is_a_probability() {
+        let lopsided = |balance: f64| Calibration { slope: 1e5, intercept: 0.0, balance };
+        for (logit, want) in [(1e5, 1.0), (-1e5, 0.0)] {
+            for (balance, prior) in [(1e-300, 1.0 - 1e-16), (1.0 - 1e-16, 1e-300)] {
+                let probability = lopsided(balance).probability(logit, prior);
+                assert!((probability - want).abs() < 1e-200, "{logit} {balance}: {probability}");
+            }
         }
     }
 

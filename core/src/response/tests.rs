@@ -217,6 +217,14 @@ fn records_that_leave_no_room_for_the_opt_record_are_cut() {
         assert!(wire.len() <= query.udp_limit(), "{} bytes", wire.len());
         assert_eq!(wire[2] & 2 != 0, cut, "{bytes} bytes of text");
     }
+    // The extended error takes what is left, and nothing where that is less than its head.
+    for left in 0..20 {
+        let own = Own::Records(vec![LocalData::Record { rtype: 16, rdata: vec![0; 1_232 - rest - left] }]);
+        let ede = Some((15, "blocked".to_owned()));
+        let wire = synthesize(&Synthesis { own: &own, ede, ..synthesis(&query, Action::Custom) }).unwrap();
+        let said = if left < 6 { 0 } else { left.min(6 + "blocked".len()) };
+        assert_eq!(wire.len(), 1_232 - left + said);
+    }
 }
 
 #[test]

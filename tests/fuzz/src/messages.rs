@@ -159,7 +159,7 @@ pub(crate) fn answer(data: &[u8]) {
     let target = Name::parse("target.example").unwrap_or_default();
     let behind = query
         .as_ref()
-        .map(|query| [true, false].map(|udp| (udp, rewrite::answer(query, &target, 60, data, udp))));
+        .map(|query| [true, false].map(|udp| (udp, rewrite::answer(query, &target, 60, data, udp, !udp))));
     let Ok(answer) = decoded else { return };
     assert_eq!(answer.records.len(), usize::from(data[6]) << 8 | usize::from(data[7]));
     for record in &answer.records {
@@ -175,7 +175,7 @@ pub(crate) fn answer(data: &[u8]) {
     let Some((query, behind)) = query.zip(behind) else { return };
     for (udp, made) in behind {
         let made = made.unwrap_or_else(|| panic!("no answer is made of {answer:?}"));
-        answers(&query, &made, udp, false);
+        answers(&query, &made, udp, !udp);
         let made = decode_answer(&made).unwrap_or_else(|why| panic!("{why}"));
         assert_eq!(made.rcode & 15, answer.rcode & 15);
         is_behind(&made, &answer, &target);
