@@ -10,9 +10,10 @@
 //! ```
 //!
 //! What a zone does can depend on local data that stands anywhere in the file, before it too. So the types that
-//! look at local data (`deny`, `refuse`, `static`, `redirect` and their `inform_` kin), and the data itself, become
+//! look at local data (`transparent`, `deny`, `refuse`, `static`, `redirect` and their kin), and the data itself, become
 //! rules at the end of the list only; until then they wait here. The surprise: a `transparent` zone is an exception,
-//! since it takes its names out of the zone above; `inform`, which only logs, is reported.
+//! since it takes its names out of the zone above, and with that out of other lists too; `inform`, which only logs, is
+//! reported.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -84,10 +85,10 @@ impl Kind {
     fn effect(self) -> Option<Effect> {
         match self {
             Kind::Listed => Some(Effect::Listed),
-            Kind::Always(Action::Allow) | Kind::Transparent => Some(Effect::Allow),
+            Kind::Always(Action::Allow) => Some(Effect::Allow),
             Kind::Always(action) => Some(Effect::Stop(action)),
             Kind::NoA => Some(Effect::Stop(Action::Nodata)),
-            Kind::Stops(_) | Kind::Redirect => None,
+            Kind::Transparent | Kind::Stops(_) | Kind::Redirect => None,
         }
     }
 }
@@ -234,25 +235,21 @@ impl Config {
                 out.reject_later(&text, why);
             }
         }
-        let mut waiting: Vec<(Name, Zone)> = zones
-            .into_iter()
-            .filter(|(_, zone)| matches!(zone.kind, Kind::Stops(_) | Kind::Redirect))
-            .collect();
+        let mut waiting: Vec<(Name, Zone)> =
+            zones.into_iter().filter(|(_, zone)| zone.kind.effect().is_none()).collect();
         waiting.sort_unstable_by(|(a, first), (b, second)| (first.line, a).cmp(&(second.line, b)));
         for (name, zone) in waiting {
             out.at(zone.line);
             let has_data = own_data.contains(&name);
-            let (scope, action) = match zone.kind {
-                Kind::Stops(action) => (if has_data { Scope::Below } else { Scope::Suffix }, action),
+            let but_data = if has_data { Scope::Below } else { Scope::Suffix };
+            let (scope, effect) = match zone.kind {
+                Kind::Transparent => (but_data, Effect::Allow),
+                Kind::Stops(action) => (but_data, Effect::Stop(action)),
                 _ if has_data => continue,
-                _ => (Scope::Suffix, Action::Nodata),
+                _ => (Scope::Suffix, Effect::Stop(Action::Nodata)),
             };
-            let rule = Rule {
-                trigger: of(name, scope),
-                effect: Effect::Stop(action),
-                conditions: Conditions::default(),
-            };
-            // A stop is never merged with another, so it can't be refused.
+            let rule = Rule { trigger: of(name, scope), effect, conditions: Conditions::default() };
+            // Neither is ever merged with another, so that it can't be refused.
             _ = out.rule_later(rule);
         }
     }

@@ -134,7 +134,9 @@ pub enum Why {
     #[error("{0:?} is neither an address nor #")]
     Target(String),
     /// A dnsmasq line that sends names to a server.
-    #[error("not supported: sending a name to a server of its own is no block; set it under upstreams")]
+    #[error(
+        "not supported: a server of its own for a name; to only except the name from other lines, write server=/NAME/#"
+    )]
     Forward,
 
     /// An Unbound option that is no rule.
