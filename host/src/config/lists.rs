@@ -35,7 +35,7 @@ documented! {
         pub role: String,
         /// How it is written, if `source` does not say; empty: found out from its first lines.
         pub format: String,
-        /// Its name in verdicts; empty: its file's name without endings.
+        /// Its name in verdicts; empty: its file's name without `.gz`, `.zst`, `.txt`, `.hosts`, `.list`.
         pub name: String,
         /// SPDX expression of its licence; empty: not known.
         pub licence: String,

@@ -3,6 +3,7 @@
 //! Each key is checked alone before all are merged: so an error names its own place, whichever of the
 //! three it came from.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 use super::keys::{list_fields, nearest, schedule_fields, section, table_fields};
+use super::names::{self, Missing};
 use super::{Config, Key, Kind, keys};
 use crate::store::now_ms;
 use crate::upstream::system::name_server;
@@ -117,13 +119,16 @@ impl Config {
         flags: &[(String, String)],
     ) -> Result<Config, ConfigError> {
         let mut merged = Table::new();
+        let mut places = HashMap::new();
         let usual = Path::new("dnsvet.toml");
         if let Some(path) = file.or_else(|| usual.exists().then_some(usual)) {
             let text = std::fs::read_to_string(path)
                 .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
             for (key, value, line) in read_file(path, &text)? {
-                check(key, &value, &Place::File(path.to_owned(), line))?;
+                let place = Place::File(path.to_owned(), line);
+                check(key, &value, &place)?;
                 insert(&mut merged, key, value);
+                places.insert(key.path.as_str(), place);
             }
         }
         for (name, text) in environment {
@@ -140,6 +145,7 @@ impl Config {
             let value = from_text(key, &text.to_string_lossy(), &place)?;
             check(key, &value, &place)?;
             insert(&mut merged, key, value);
+            places.insert(key.path.as_str(), place);
         }
         for (path, text) in flags {
             let place = Place::Flag(path.replace(['.', '_'], "-"));
@@ -147,12 +153,22 @@ impl Config {
             let value = from_text(key, text, &place)?;
             check(key, &value, &place)?;
             insert(&mut merged, key, value);
+            places.insert(key.path.as_str(), place);
         }
         inherit(&mut merged);
-        merged.try_into().map_err(|error: toml::de::Error| ConfigError::Syntax {
-            place: Place::File(file.unwrap_or(usual).to_owned(), 1),
+        let nowhere = || Place::File(file.unwrap_or(usual).to_owned(), 1);
+        let config: Config = merged.try_into().map_err(|error: toml::de::Error| ConfigError::Syntax {
+            place: nowhere(),
             why: error.message().to_owned(),
-        })
+        })?;
+        // Each key is right by now; what one names may be in another.
+        names::check(&config).map_err(|Missing { key, got, expected }| ConfigError::BadValue {
+            place: places.remove(key).unwrap_or_else(nowhere),
+            key: key.to_owned(),
+            expected,
+            got,
+        })?;
+        Ok(config)
     }
 }
 
@@ -305,6 +321,9 @@ fn check(key: &Key, value: &Value, place: &Place) -> Result<(), ConfigError> {
         }
     })?;
     match key.path.as_str() {
+        "data_dir" if config.data_dir.as_os_str().is_empty() => {
+            return Err(bad("empty".into()));
+        }
         "upstreams" => {
             let servers = config.upstreams.iter().filter(|_| config.upstreams != ["demo"]);
             for upstream in servers {
@@ -348,6 +367,14 @@ fn check(key: &Key, value: &Value, place: &Place) -> Result<(), ConfigError> {
             }
             for group in &config.groups {
                 group_works(group).map_err(|got| bad(format!("`{}` with {got}", group.name)))?;
+            }
+            let mut owners = HashMap::new();
+            for (net, group) in
+                config.groups.iter().flat_map(|group| group.clients.iter().map(move |net| (net, group)))
+            {
+                if let Some(other) = owners.insert(net.trunc(), &group.name) {
+                    return Err(bad(format!("`{other}` and `{}` both with the clients {net}", group.name)));
+                }
             }
         }
         _ => {}
@@ -588,6 +615,45 @@ mod tests {
         let inline = "[{ name = \"kids\", clients = [\"10.1.0.0/16\"], models = \"enforce\" }]";
         assert_eq!(load("", &[("DNSVET_GROUPS", inline)], &[]).unwrap(), from_file);
         assert_eq!(from_file.groups[0].models, Mode::Enforce);
+    }
+
+    #[test]
+    fn groups_and_lists_that_are_not_there_are_refused_where_they_are_named() {
+        let lists = "lists = [{ source = \"x\", name = \"ads\", groups = [\"kids\"] }]\n";
+        let kids = "[[groups]]\nname = \"kids\"\nclients = [\"10.1.0.0/16\"]\nbundles = [\"block_tiktok\"]\n";
+        let with = |more: &str| load(&format!("{lists}{kids}{more}"), &[], &[]);
+        let schedule = |list: &str| format!("schedules = [{{ lists = [\"{list}\"], to_minute = 9 }}]");
+        with("use_lists = [\"ads\", \"bundle:block_tiktok\"]").unwrap();
+        with(&schedule("bundle:block_tiktok")).unwrap();
+        with("[[groups]]\nname = \"lab\"").unwrap();
+        // The group for everybody that no one wrote.
+        load(&lists.replace("kids", "default"), &[], &[]).unwrap();
+        for (text, error) in [
+            (
+                lists.replace("kids", "kidz"),
+                "F:1: `lists` is `ads` for the group `kidz`, which is not there; expected one of: default, everybody",
+            ),
+            (
+                format!("{lists}{kids}use_lists = [\"nope\"]"),
+                "F:2: `groups` is `kids` with use_lists with the list `nope`, which it does not have; expected one of: ads, bundle:block_tiktok, popular-",
+            ),
+            (
+                format!("{lists}{kids}{}", schedule("bundle:block_tikTok")),
+                "F:2: `groups` is `kids` with a schedule for the list `bundle:block_tikTok`, which",
+            ),
+            (
+                format!("{lists}{kids}{}", schedule("bundle:safe_search")),
+                "F:2: `groups` is `kids` with a schedule for the list `bundle:safe_search`, which",
+            ),
+            (
+                format!("{kids}[[groups]]\nname = \"b\"\nclients = [\"10.1.2.3/16\"]"),
+                "F:1: `groups` is `kids` and `b` both with the clients 10.1.2.3/16",
+            ),
+            ("data_dir = \"\"".to_owned(), "F:1: `data_dir` is empty"),
+        ] {
+            let got = load(&text, &[], &[]).unwrap_err();
+            assert!(got.starts_with(error), "{text}: {got}");
+        }
     }
 
     #[test]
