@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::out;
 use crate::config::{ConfigError, Flags, reference};
 
 /// Show configuration keys and values.
@@ -39,8 +40,8 @@ pub enum ShowError {
 /// Prints the page or the configuration.
 pub fn run(args: Args) -> Result<ExitCode, ShowError> {
     match args.what {
-        What::Reference => print!("{}", reference()),
-        What::Show { config } => print!("{}", toml::to_string(&config.load()?)?),
+        What::Reference => out::write(format_args!("{}", reference())),
+        What::Show { config } => out::write(format_args!("{}", toml::to_string(&config.load()?)?)),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use super::out::say;
 use crate::commands::serve::{ServeError, find_plugin};
 use crate::config::{Config, ConfigError, Flags};
 use crate::control::socket_path;
@@ -65,7 +66,7 @@ pub fn run(args: Args) -> Result<ExitCode, ConfigError> {
     let findings = examine(&config);
     for finding in &findings {
         if args.json {
-            println!("{}", serde_json::to_string(finding).unwrap_or_default());
+            say!("{}", serde_json::to_string(finding).unwrap_or_default());
             continue;
         }
         let word = match finding.health {
@@ -74,7 +75,7 @@ pub fn run(args: Args) -> Result<ExitCode, ConfigError> {
             Health::Bad => "bad    ",
         };
         let remedy = if finding.remedy.is_empty() { String::new() } else { format!("; {}", finding.remedy) };
-        println!("{word}  {:<10} {}{remedy}", finding.check, finding.found);
+        say!("{word}  {:<10} {}{remedy}", finding.check, finding.found);
     }
     let bad = findings.iter().any(|finding| finding.health == Health::Bad);
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -5,6 +5,7 @@ pub mod config;
 pub mod doctor;
 pub mod lists;
 pub mod model;
+mod out;
 pub mod relief;
 pub mod replay;
 pub mod score;

@@ -11,6 +11,8 @@ use dnsvet_models::registry::{Registry, RegistryError};
 use dnsvet_models::train::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::out::say;
+
 /// Train, list, evaluate and import models.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -157,9 +159,9 @@ pub fn run(args: Args) -> Result<ExitCode, ModelCommandError> {
         What::Evaluate { name, registry, data, json } => {
             let metrics = publish::evaluate(&open(registry.as_deref())?.get(&name)?, &data)?;
             if json {
-                println!("{}", serde_json::to_string(&metrics)?);
+                say!("{}", serde_json::to_string(&metrics)?);
             } else {
-                println!("{}", serde_json::to_string_pretty(&metrics)?);
+                say!("{}", serde_json::to_string_pretty(&metrics)?);
             }
         }
         What::Calibrate { name, data, out } => {
@@ -219,14 +221,17 @@ fn list(registry: Option<&Path>, json: bool) -> Result<(), ModelCommandError> {
     for name in registry.names()? {
         let manifest = registry.get(&name)?.manifest;
         if json {
-            println!("{}", serde_json::to_string(&manifest)?);
+            say!("{}", serde_json::to_string(&manifest)?);
             continue;
         }
         let auc = manifest.metrics.as_ref().map_or("-".into(), |metrics| format!("{:.4}", metrics.clean_auc));
         let limits = &manifest.thresholds;
-        println!(
+        say!(
             "{}\t{} parameters\tAUC {auc}\tallow below {:.6}, block above {:.6}",
-            manifest.id, manifest.parameters, limits.allow_below, limits.block_above
+            manifest.id,
+            manifest.parameters,
+            limits.allow_below,
+            limits.block_above
         );
     }
     Ok(())
@@ -237,7 +242,7 @@ fn open(registry: Option<&Path>) -> Result<Registry, RegistryError> {
 }
 
 fn stored(manifest: &Manifest, registry: &Path) {
-    println!("{}\t{}", manifest.id, registry.join(&manifest.name).display());
+    say!("{}\t{}", manifest.id, registry.join(&manifest.name).display());
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ModelCommandError> {

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ipnet::IpNet;
 
 use super::check::{self, CheckError};
+use super::out::{self, say};
 use crate::config::{ConfigError, Flags};
 use crate::replay::{self, ReplayError, Request, When, With};
 use crate::store::{StoreError, Tenant, now_ms};
@@ -128,9 +129,9 @@ fn replayed(args: &Args) -> Result<ExitCode, CommandError> {
         error => CommandError::Replay(error),
     })?;
     if args.json {
-        println!("{}", serde_json::json!(report));
+        say!("{}", serde_json::json!(report));
     } else {
-        print!("{}", report.describe());
+        out::write(format_args!("{}", report.describe()));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
+use super::out::say;
 use super::socket::{SocketError, ask, text};
 use crate::config::Flags;
 use crate::control::now_ms;
@@ -49,9 +50,9 @@ pub struct Accept {
 pub fn status(args: &Status) -> Result<ExitCode, SocketError> {
     let body = ask(&args.config.load()?, "/lists/status", &json!({}))?;
     if args.json {
-        println!("{body}");
+        say!("{body}");
     } else {
-        lists(&body).for_each(|list| println!("{}", shown(list)));
+        lists(&body).for_each(|list| say!("{}", shown(list)));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -73,7 +74,7 @@ pub fn update(args: &Update, progress: &ProgressBar) -> Result<ExitCode, SocketE
         for list in lists(&body).filter(|list| text(list, "phase") == "idle") {
             if open.remove(text(list, "name")) {
                 if !args.json {
-                    progress.suspend(|| println!("{}", shown(list)));
+                    progress.suspend(|| say!("{}", shown(list)));
                 }
                 done.push(list.clone());
             }
@@ -82,9 +83,9 @@ pub fn update(args: &Update, progress: &ProgressBar) -> Result<ExitCode, SocketE
     progress.finish_and_clear();
     let is_good = done.iter().all(|list| list["problem"].is_null() && list["kept_back"].is_null());
     if args.json {
-        println!("{}", json!({"lists": done}));
+        say!("{}", json!({"lists": done}));
     } else if wanted.is_empty() {
-        println!("no lists are configured: the bundled ones are in force");
+        say!("no lists are configured: the bundled ones are in force");
     }
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -93,10 +94,10 @@ pub fn update(args: &Update, progress: &ProgressBar) -> Result<ExitCode, SocketE
 pub fn accept(args: &Accept) -> Result<ExitCode, SocketError> {
     let body = ask(&args.config.load()?, "/lists/accept", &json!({"name": args.name}))?;
     if args.json {
-        println!("{body}");
+        say!("{body}");
     } else {
         let (name, snapshot) = (text(&body, "name"), text(&body, "snapshot"));
-        println!("{name}: accepted, served in snapshot {snapshot} (serial {})", body["serial"]);
+        say!("{name}: accepted, served in snapshot {snapshot} (serial {})", body["serial"]);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::out::say;
 use crate::config::{ConfigError, Flags};
 use crate::control::{now_ms, secret};
 use crate::folder;
@@ -98,9 +99,9 @@ pub fn run(args: Args) -> Result<ExitCode, UserError> {
             state.set_user(Tenant::DEFAULT, &name, role, &hash)?;
             audit(&state, "user", &format!("{name} ({})", role.as_str()))?;
             if password_stdin {
-                println!("{name}: {}", role.as_str());
+                say!("{name}: {}", role.as_str());
             } else {
-                println!("{name}: {}, password {password}", role.as_str());
+                say!("{name}: {}, password {password}", role.as_str());
             }
         }
         What::Token { label, role, config } => {
@@ -108,7 +109,7 @@ pub fn run(args: Args) -> Result<ExitCode, UserError> {
             let (token, hash) = secret::fresh();
             state.set_token(Tenant::DEFAULT, &hash, &label, role, now_ms())?;
             audit(&state, "token", &format!("{label} ({})", role.as_str()))?;
-            println!("{token}");
+            say!("{token}");
         }
     }
     Ok(ExitCode::SUCCESS)
