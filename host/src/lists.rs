@@ -33,8 +33,6 @@ pub use unpack::{UnpackError, limited, unpack};
 const MOST_LIST_BYTES: u64 = 1 << 30;
 /// How much of a list is looked at to see that it has rules, before all of it is.
 const LOOKED_AT_BYTES: usize = 1 << 16;
-/// How many bad lines of a list a report keeps.
-const KEPT_REJECTED: usize = 5;
 
 /// Why no snapshot was made.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +56,26 @@ pub enum CompileError {
     /// A list that is no file, where only files are read.
     #[error("list {0}: only files are compiled here; download it first, or let `dnsvet serve` fetch it")]
     NotAFile(Place),
+    /// A list in which no line is a rule.
+    #[error(
+        "list {place}: none of its {lines} lines is a {format} rule ({first}); name its format in `lists`, as in hosts:PATH"
+    )]
+    NoRules {
+        /// Its file.
+        place: String,
+        /// How many lines it has.
+        lines: u64,
+        /// What it was read as.
+        format: Format,
+        /// The first bad line.
+        first: String,
+    },
+    /// A file that holds no text.
+    #[error("list {}: holds NUL bytes, so it is no list in UTF-8; save it as text, or give another path", path.display())]
+    NoText {
+        /// The file.
+        path: PathBuf,
+    },
     /// The builder refused.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -79,11 +97,25 @@ pub struct ListReport {
     pub format: Format,
     /// Its lines, by what became of them.
     pub counts: Counts,
-    /// The first bad lines.
+    /// The first bad lines, or all.
     pub rejected: Vec<Rejected>,
 }
 
 impl ListReport {
+    /// An error if the lines are clearly of another format: there are some, and none is a rule.
+    ///
+    /// # Errors
+    /// [`CompileError::NoRules`], with the first bad line.
+    pub fn refuse_without_rules(&self) -> Result<(), CompileError> {
+        match (self.counts.entries, self.complaints().next()) {
+            (0, Some(first)) => {
+                let (place, lines, format) = (self.place.to_string(), self.counts.lines, self.format);
+                Err(CompileError::NoRules { place, lines, format, first })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The first bad lines as `file:line: "text": why`, and how many more there are.
     pub fn complaints(&self) -> impl Iterator<Item = String> {
         let place = &self.place;
@@ -125,10 +157,11 @@ pub struct Rest<'a> {
 /// Makes a snapshot of list files. `on_list` is told of each list once it was read.
 ///
 /// The key of the name map is drawn from the signing key, or from the lists' texts if there is none: the same
-/// input gives the same bytes.
+/// input gives the same bytes. Of bad lines the first few of each list are reported, or every one.
 pub fn compile(
     sources: &[ListSource],
     rest: &Rest,
+    every_line: bool,
     mut on_list: impl FnMut(&ListReport),
 ) -> Result<Compiled, CompileError> {
     let mut seed = blake3::Hasher::new_derive_key("dnsvet 2026 snapshot key seed");
@@ -152,7 +185,9 @@ pub fn compile(
     let mut reports = Vec::with_capacity(sources.len());
     for (source, text) in sources.iter().zip(texts) {
         let info = ListInfo { name: source.name(), role: source.role, ..ListInfo::default() };
-        let report = add_text(&mut builder, info, source, &text);
+        let mut told = if every_line { Told::every_line() } else { Told::default() };
+        let (name, list) = (info.name.clone(), builder.add_list(info));
+        let report = fill(&mut builder, list, name, source, &text, &mut told);
         on_list(&report);
         reports.push(report);
     }
@@ -181,6 +216,7 @@ pub fn fill(
     told: &mut Told,
 ) -> ListReport {
     let format = source.format.unwrap_or_else(|| Format::detect(text));
+    let kept = told.kept;
     let lines = LazyCell::new(|| lists::lines(text).collect::<Vec<_>>());
     let mut telling = told.again(builder, list, format);
     let mut counts = lists::parse_into(text, format, &mut telling);
@@ -190,7 +226,7 @@ pub fn fill(
     for (line, why) in refused {
         counts.rules = counts.rules.saturating_sub(1);
         counts.rejected += 1;
-        if rejected.len() < KEPT_REJECTED {
+        if rejected.len() < kept {
             let why = match why {
                 PatternError::Large => Why::LargeRegex,
                 other => Why::Regex(other.to_string()),
@@ -231,28 +267,52 @@ fn line_text<'a>(lines: &[&'a [u8]], line: u32) -> Cow<'a, str> {
     String::from_utf8_lossy(bytes.trim_ascii())
 }
 
-/// Reads a file, unpacked if its first bytes say gzip or zstd.
+/// Reads a file or a pipe, unpacked if its first bytes say gzip or zstd.
 ///
 /// # Errors
-/// If it can't be read, is damaged, or holds more than 1 GiB of text.
+/// If it can't be read, is damaged, holds more than 1 GiB of text, or no text.
 pub fn read(path: &Path) -> Result<Vec<u8>, CompileError> {
-    unpacked(path, read_packed(path)?)
+    let packed = std::fs::read(path).map_err(|error| CompileError::Read { path: path.to_owned(), error })?;
+    unpacked(path, packed)
 }
 
-/// Reads a file as it is.
+/// Reads a regular file as it is: from a pipe or a device what serves would wait for ever.
 ///
 /// # Errors
 /// If it can't be read.
 pub fn read_packed(path: &Path) -> Result<Vec<u8>, CompileError> {
-    std::fs::read(path).map_err(|error| CompileError::Read { path: path.to_owned(), error })
+    let read = regular(path).and_then(|_| std::fs::read(path));
+    read.map_err(|error| CompileError::Read { path: path.to_owned(), error })
+}
+
+/// What the system says of a regular file.
+///
+/// # Errors
+/// If there is none at this path.
+pub fn regular(path: &Path) -> io::Result<std::fs::Metadata> {
+    let data = std::fs::metadata(path)?;
+    match data.is_file() {
+        true => Ok(data),
+        false => Err(io::Error::other("not a regular file")),
+    }
 }
 
 /// Unpacks what was read from a file, if its first bytes say gzip or zstd.
 ///
 /// # Errors
-/// If it is damaged, or holds more than 1 GiB of text.
+/// If it is damaged, holds more than 1 GiB of text, or no text.
 pub fn unpacked(path: &Path, packed: Vec<u8>) -> Result<Vec<u8>, CompileError> {
-    unpack(packed, MOST_LIST_BYTES).map_err(|error| CompileError::Unpack { path: path.to_owned(), error })
+    let unpacked = unpack(packed, MOST_LIST_BYTES);
+    let text = unpacked.map_err(|error| CompileError::Unpack { path: path.to_owned(), error })?;
+    match is_text(&text) {
+        true => Ok(text),
+        false => Err(CompileError::NoText { path: path.to_owned() }),
+    }
+}
+
+/// Whether the start of a list may be that of a text in UTF-8 or Latin-1: it has no NUL byte.
+pub fn is_text(bytes: &[u8]) -> bool {
+    !bytes.get(..LOOKED_AT_BYTES).unwrap_or(bytes).contains(&0)
 }
 
 /// What a key file should hold.
@@ -361,7 +421,7 @@ mod tests {
             let path = file(&folder, &format!("list{number}"), bytes);
             let source = path.display().to_string().parse().unwrap();
             let policy = Policy::default();
-            let compiled = compile(&[source], &rest(&policy, None), |_| {}).unwrap();
+            let compiled = compile(&[source], &rest(&policy, None), false, |_| {}).unwrap();
             let report = &compiled.reports[0];
             assert_eq!((report.counts.rules, report.counts.comments, report.counts.rejected), (2, 1, 1));
             let complaint = format!("{}:4: \"no name\": ", path.display());
@@ -379,7 +439,7 @@ mod tests {
         let path = file(&folder, "patterns", text);
         let source = format!("regex:{}", path.display()).parse().unwrap();
         let policy = Policy::default();
-        let compiled = compile(&[source], &rest(&policy, None), |_| {}).unwrap();
+        let compiled = compile(&[source], &rest(&policy, None), false, |_| {}).unwrap();
         let report = &compiled.reports[0];
         let Counts { lines, rules, comments, rejected, entries } = report.counts;
         assert_eq!((lines, rules, comments, rejected, entries), (4, 2, 1, 1, 2));
@@ -393,7 +453,8 @@ mod tests {
     #[test]
     fn an_unreadable_list_is_named() {
         let source: ListSource = "/nowhere/at/all.txt".parse().unwrap();
-        let error = compile(&[source], &rest(&Policy::default(), None), |_| {}).unwrap_err().to_string();
+        let error =
+            compile(&[source], &rest(&Policy::default(), None), false, |_| {}).unwrap_err().to_string();
         assert!(
             error.starts_with("list /nowhere/at/all.txt: ")
                 && error.ends_with("correct its path or its rights")
@@ -401,9 +462,51 @@ mod tests {
     }
 
     #[test]
+    fn every_bad_line_is_reported_if_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(&folder, "list", format!("ok.example\n{}", "no name\n".repeat(9)).as_bytes());
+        let source = [path.display().to_string().parse().unwrap()];
+        let policy = Policy::default();
+        for (every_line, complaints) in [(false, 6), (true, 9)] {
+            let compiled = compile(&source, &rest(&policy, None), every_line, |_| {}).unwrap();
+            assert_eq!(compiled.reports[0].complaints().count(), complaints);
+            assert_eq!(compiled.reports[0].counts.rejected, 9);
+        }
+    }
+
+    #[test]
+    fn what_holds_no_text_or_no_rule_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = Policy::default();
+        let compiled = |bytes: &[u8]| {
+            let source = [file(&folder, "list", bytes).display().to_string().parse().unwrap()];
+            compile(&source, &rest(&policy, None), false, |_| {})
+        };
+        let utf_16: Vec<u8> = "bad.example\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let error = compiled(&utf_16).unwrap_err().to_string();
+        assert!(
+            error.ends_with(
+                "holds NUL bytes, so it is no list in UTF-8; save it as text, or give another path"
+            )
+        );
+        let report = &compiled(b"<html>\n<p>504</p>\n").unwrap().reports[0];
+        let error = report.refuse_without_rules().unwrap_err().to_string();
+        assert!(
+            error.contains("none of its 2 lines is a plain rule (") && error.contains(":1: \"<html>\": "),
+            "{error}"
+        );
+        for taken in [&b""[..], b"# nothing yet\n", b"bad.example\n<p>\n"] {
+            compiled(taken).unwrap().reports[0].refuse_without_rules().unwrap();
+        }
+        let error = read_packed(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("not a regular file"), "{error}");
+    }
+
+    #[test]
     fn a_list_that_is_no_file_is_refused_with_what_to_do() {
         let source: ListSource = "https://lists.example/ads.txt".parse().unwrap();
-        let error = compile(&[source], &rest(&Policy::default(), None), |_| {}).unwrap_err().to_string();
+        let error =
+            compile(&[source], &rest(&Policy::default(), None), false, |_| {}).unwrap_err().to_string();
         assert!(error.starts_with("list https://lists.example/ads.txt: only files"), "{error}");
         assert!(error.contains("download it first"), "{error}");
     }
@@ -413,7 +516,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let source: ListSource = file(&folder, "a", b"a.example\n").display().to_string().parse().unwrap();
         let (policy, key) = (Policy::default(), SigningKey::from_bytes(&[1; 32]));
-        let build = |key| compile(std::slice::from_ref(&source), &rest(&policy, key), |_| {}).unwrap().bytes;
+        let build =
+            |key| compile(std::slice::from_ref(&source), &rest(&policy, key), false, |_| {}).unwrap().bytes;
         assert_eq!(build(None), build(None));
         assert_eq!(build(Some(&key)), build(Some(&key)));
         assert!(Snapshot::open(build(Some(&key)).into(), &[key.verifying_key()]).is_ok());

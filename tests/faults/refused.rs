@@ -88,7 +88,7 @@ fn a_bad_configuration_or_list_is_refused_at_reload_and_the_last_good_one_stays(
     // A list without one rule is some other file.
     fs::write(&list, "<html>\n<body>504 Gateway Time-out</body>\n").expect("the list");
     reload(&rig);
-    logs(&rig, &["none of its 2 lines is a plain rule", "the last good snapshot stays in force"]);
+    logs(&rig, &["none of its 2 lines is a plain rule", "what was read of a list last stays in force"]);
     still_blocks(&rig, &blocked, &[Door::Udp]);
     fs::remove_file(&list).expect("the list");
     reload(&rig);
@@ -99,6 +99,37 @@ fn a_bad_configuration_or_list_is_refused_at_reload_and_the_last_good_one_stays(
     change(&config, |text| text.extend(b"[listen]\nhttp = \"\"\n"));
     let output = run("dnsvet", &["serve", "--config", &config.display().to_string()], "");
     fails_saying(&output, &["dnsvet.toml:", "unknown key `listen.http`"]);
+}
+
+#[test]
+fn a_command_whose_output_nobody_takes_ends_and_says_why_if_that_is_a_fault() {
+    let command = || {
+        let mut command = Command::new(workspace::binary("dnsvet", false));
+        command.args(["config", "reference"]).stderr(Stdio::piped());
+        command
+    };
+    let full = fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    let output = command().stdout(full).output().expect("the binary is built");
+    fails_saying(&output, &["dnsvet: standard output: No space left on device"]);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = command().stdout(writer).output().expect("the binary is built");
+    assert_eq!((output.status.code(), output.stderr), (Some(1), Vec::new()));
+}
+
+#[test]
+fn a_list_that_is_a_pipe_is_refused_at_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("coreutils");
+    assert!(made.success());
+    let config = folder.path().join("dnsvet.toml");
+    let data = folder.path().join("data");
+    let text = format!("data_dir = {data:?}\nlists = [{pipe:?}]\nlisten.api = \"127.0.0.1:0\"\n");
+    fs::write(&config, text).expect("the configuration");
+    let config = config.display().to_string();
+    let output = run("dnsvet", &["serve", "--roles", "control", "--config", &config], "");
+    fails_saying(&output, &["pipe: not a regular file"]);
 }
 
 #[test]

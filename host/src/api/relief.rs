@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::auth::{Vetter, Viewer};
 use super::{Api, Problem};
+use crate::control::ControlError;
 use crate::store::control::Identity;
 
 /// `POST /api/v1/unblocks`
@@ -86,9 +87,12 @@ async fn relieve(
     for_s: u64,
 ) -> Result<Json<Value>, Problem> {
     let (control, started) = (api.control.clone(), Instant::now());
-    let work = move || control.relieve(&who, name.as_deref(), &group, Duration::from_secs(for_s));
-    let relieved =
-        tokio::task::spawn_blocking(work).await.map_err(|_| crate::store::StoreError::Closed)??;
+    let work = move || {
+        let relieved = control.relieve(&who, name.as_deref(), &group, Duration::from_secs(for_s))?;
+        Ok::<_, ControlError>((control.mandatory(&relieved.relief.name), relieved))
+    };
+    let relieved = tokio::task::spawn_blocking(work).await;
+    let (mandatory, relieved) = relieved.map_err(|_| crate::store::StoreError::Closed)??;
     let relief = &relieved.relief;
     Ok(Json(json!({
         "name": relief.name,
@@ -97,6 +101,7 @@ async fn relieve(
         "author": relief.author,
         "serial": relieved.serial,
         "snapshot": relieved.snapshot,
+        "mandatory": mandatory,
         "took_ms": started.elapsed().as_millis() as u64,
     })))
 }

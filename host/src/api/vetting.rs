@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use super::auth::{Vetter, Viewer};
 use super::queries::read;
 use super::{Api, Problem};
+use crate::control::ControlError;
 use crate::store::control::{Decision, Identity, Scope};
 use crate::store::{Pending, Tenant};
 
@@ -98,10 +99,12 @@ pub async fn put_in_force(
     let control = api.control.clone();
     let who = identity.clone();
     let started = Instant::now();
-    let decided =
-        tokio::task::spawn_blocking(move || control.vet(&who, &decide.name, decide.decision, decide.scope))
-            .await;
-    let decided = decided.map_err(|_| crate::store::StoreError::Closed)??;
+    let work = move || {
+        let decided = control.vet(&who, &decide.name, decide.decision, decide.scope)?;
+        Ok::<_, ControlError>((control.mandatory(&decided.row.name), decided))
+    };
+    let decided = tokio::task::spawn_blocking(work).await;
+    let (mandatory, decided) = decided.map_err(|_| crate::store::StoreError::Closed)??;
     Ok(Json(json!({
         "name": decided.row.name,
         "decision": decided.row.decision,
@@ -110,6 +113,7 @@ pub async fn put_in_force(
         "time_ms": decided.row.time_ms,
         "serial": decided.serial,
         "snapshot": decided.snapshot,
+        "mandatory": mandatory,
         "took_ms": started.elapsed().as_millis() as u64,
     })))
 }

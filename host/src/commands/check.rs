@@ -183,6 +183,11 @@ async fn check_all(args: Args) -> Result<ExitCode, CheckError> {
     let mut code = ExitCode::SUCCESS;
     for text in &args.names {
         let name = match Name::parse(text) {
+            Ok(_) if text.is_empty() => {
+                eprintln!("dnsvet: an empty name; the root is `.`");
+                code = ExitCode::from(2);
+                continue;
+            }
             Ok(name) => name,
             Err(error) => {
                 eprintln!("dnsvet: {text:?} is no name: {error}");
@@ -444,7 +449,16 @@ fn describe_matches(matches: &[Found], without: Option<&Without>) -> String {
     for found in matches {
         let role = found.role.as_str();
         let licence = if found.licence.is_empty() { String::new() } else { format!(", {}", found.licence) };
-        let _ = writeln!(text, "    {} ({role}{licence}) has {}", found.list, found.by);
+        let does = match &found.effect {
+            Effect::Listed => "has".to_owned(),
+            Effect::Allow => "excepts".to_owned(),
+            Effect::Stop(action) => format!("answers {} to", action.as_str()),
+            Effect::TcpOnly => "wants TCP for".to_owned(),
+            Effect::Answer(_) => "rewrites".to_owned(),
+        };
+        let narrowed = serde_json::to_string(&found.conditions).unwrap_or_default();
+        let narrowed = if found.conditions.is_empty() { String::new() } else { format!(", if {narrowed}") };
+        let _ = writeln!(text, "    {} ({role}{licence}) {does} {}{narrowed}", found.list, found.by);
         for place in &found.places {
             let _ = writeln!(text, "      {}:{}: {}", place.source, place.line, place.text);
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use clap::{Subcommand, ValueHint};
 use dnsvet_core::lists::{self as parsers, Format};
 use dnsvet_core::policy::Policy;
@@ -14,6 +15,7 @@ use dnsvet_core::snapshot::Snapshot;
 use indicatif::ProgressBar;
 use serde_json::json;
 
+use super::out::say;
 use super::socket::SocketError;
 use super::subscriptions;
 use crate::lists::{
@@ -34,14 +36,16 @@ pub struct Args {
 enum Command {
     /// Compile lists into a snapshot file.
     #[command(after_help = "\
-A list is [block:|allow:|mandatory:|popular:][plain:|hosts:]PATH; without a role it is blocked, without a format the
-format is found out. Lists that are URLs are fetched by `dnsvet serve`, not here. Files may be .gz or .zst. A plain list covers each name and all below it (`*.x` covers x too);
-a hosts file covers its names only. Lines that are not understood are reported as FILE:LINE and passed over.
+A list is [ROLE:][FORMAT:]PATH. Roles: block, allow, mandatory, popular; without one it is blocked. Formats: plain, hosts,
+adblock, wildcard, dnsmasq, unbound, regex, rpz; without one it is found out. Lists that are URLs are fetched by `dnsvet
+serve`, not here. Files may be .gz or .zst. Lines that are not understood are reported as FILE:LINE and passed over; a list
+without one rule is refused.
 
 The key file holds an Ed25519 seed: 64 hex digits, or PEM as `openssl genpkey -algorithm ed25519` writes it.
 The snapshot's time is that of SOURCE_DATE_EPOCH (seconds) if it is set: same input, same bytes.
 
 Examples:
+  dnsvet lists compile --every-line ads.txt
   dnsvet lists compile block:ads.txt allow:ours.txt -o lists.dvs
   dnsvet lists compile hosts:/etc/hosts.block mandatory:court.txt.gz popular:top.txt.zst -o lists.dvs --key k.pem")]
     Compile(Compile),
@@ -85,9 +89,12 @@ struct Compile {
     /// The lists.
     #[arg(required = true, value_name = "[ROLE:][FORMAT:]PATH", value_hint = ValueHint::FilePath)]
     lists: Vec<ListSource>,
-    /// Where the snapshot goes.
+    /// Where the snapshot goes; without it the lists are only checked.
     #[arg(short, long, value_name = "F.dvs", value_hint = ValueHint::FilePath)]
-    out: PathBuf,
+    out: Option<PathBuf>,
+    /// Report every line that is passed over, not the first five of each list.
+    #[arg(long)]
+    every_line: bool,
     /// Ed25519 key that signs it; unsigned without.
     #[arg(long, value_name = "K", value_hint = ValueHint::FilePath)]
     key: Option<PathBuf>,
@@ -193,7 +200,7 @@ fn compile(args: &Compile) -> Result<(), ListsError> {
         key: key.as_ref(),
     };
     let spinner = spinner("reading lists");
-    let compiled = lists::compile(&args.lists, &rest, |report| {
+    let compiled = lists::compile(&args.lists, &rest, args.every_line, |report| {
         spinner.set_message(format!("read {} ({} entries); building", report.name, report.counts.entries));
     });
     spinner.finish_and_clear();
@@ -201,11 +208,14 @@ fn compile(args: &Compile) -> Result<(), ListsError> {
     for complaint in reports.iter().flat_map(ListReport::complaints) {
         eprintln!("{complaint}");
     }
-    let failed = |error| ListsError::Write { path: args.out.clone(), error };
-    let fresh = args.out.with_extension("dvs.new");
-    std::fs::write(&fresh, &bytes).map_err(failed)?;
-    std::fs::rename(&fresh, &args.out).map_err(failed)?;
-    let snapshot = open_snapshot(&args.out)?;
+    for report in &reports {
+        report.refuse_without_rules()?;
+    }
+    let bytes = Bytes::from(bytes);
+    let snapshot = Snapshot::open(bytes.clone(), &[]).map_err(CompileError::Open)?;
+    if let Some(out) = &args.out {
+        replace(out, &bytes).map_err(|error| ListsError::Write { path: out.clone(), error })?;
+    }
     if args.json {
         let lists = reports.iter().map(|report| {
             let counts = &report.counts;
@@ -219,7 +229,7 @@ fn compile(args: &Compile) -> Result<(), ListsError> {
             })
         });
         let lists: Vec<_> = lists.collect();
-        println!(
+        say!(
             "{}",
             json!({
                 "snapshot": args.out, "id": snapshot.id(), "serial": snapshot.serial(), "bytes": bytes.len(),
@@ -230,7 +240,7 @@ fn compile(args: &Compile) -> Result<(), ListsError> {
     }
     for report in &reports {
         let counts = &report.counts;
-        println!(
+        say!(
             "{} ({}, {}): {} lines = {} rules + {} comments + {} rejected",
             report.name,
             report.role.as_str(),
@@ -241,9 +251,9 @@ fn compile(args: &Compile) -> Result<(), ListsError> {
             counts.rejected
         );
     }
-    println!(
+    say!(
         "{}: snapshot {}, serial {}, {} names, {} bytes{}",
-        args.out.display(),
+        args.out.as_ref().map_or("not written".into(), |out| out.display().to_string()),
         snapshot.id(),
         snapshot.serial(),
         snapshot.name_count(),
@@ -253,6 +263,19 @@ fn compile(args: &Compile) -> Result<(), ListsError> {
     Ok(())
 }
 
+/// Puts bytes in the place of a file, whole or not at all; of the file that a link leads to, if it is one.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let path = match lists::regular(path) {
+        Ok(_) => path.canonicalize()?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => path.to_owned(),
+        Err(error) => return Err(error),
+    };
+    let mut fresh = path.clone().into_os_string();
+    fresh.push(".new");
+    let written = std::fs::write(&fresh, bytes).and_then(|()| std::fs::rename(&fresh, &path));
+    written.inspect_err(|_| drop(std::fs::remove_file(&fresh)))
+}
+
 fn stats(args: &Stats) -> Result<(), ListsError> {
     let snapshot = open_snapshot(&args.file)?;
     let sections = snapshot.section_bytes();
@@ -260,7 +283,7 @@ fn stats(args: &Stats) -> Result<(), ListsError> {
     let a_name = map_bytes as f64 / snapshot.name_count().max(1) as f64;
     let (major, minor) = snapshot.format();
     if args.json {
-        println!(
+        say!(
             "{}",
             json!({
                 "id": snapshot.id(), "serial": snapshot.serial(), "format": format!("{major}.{minor}"),
@@ -272,25 +295,19 @@ fn stats(args: &Stats) -> Result<(), ListsError> {
         );
         return Ok(());
     }
-    println!("snapshot {}  serial {}  format {major}.{minor}", snapshot.id(), snapshot.serial());
-    println!(
+    say!("snapshot {}  serial {}  format {major}.{minor}", snapshot.id(), snapshot.serial());
+    say!(
         "{} names, {} vetted, {} bytes",
         snapshot.name_count(),
         snapshot.all_vetted().count(),
         snapshot.total_bytes()
     );
-    println!("name map: {a_name:.2} bytes a name");
+    say!("name map: {a_name:.2} bytes a name");
     for list in snapshot.lists() {
-        println!(
-            "  {:<9} {:<24} {:>9} entries  {}",
-            list.role.as_str(),
-            list.name,
-            list.entries,
-            list.licence
-        );
+        say!("  {:<9} {:<24} {:>9} entries  {}", list.role.as_str(), list.name, list.entries, list.licence);
     }
     for (name, bytes) in sections {
-        println!("  section {name:<12} {bytes:>9} bytes");
+        say!("  section {name:<12} {bytes:>9} bytes");
     }
     Ok(())
 }
@@ -329,7 +346,7 @@ fn diff_snapshots(args: &Diff, old: &Snapshot, new: &Snapshot) {
             .iter()
             .map(|key| json!({"name": key.0, "role": key.1, "old": before.get(key), "new": after.get(key)}))
             .collect();
-        println!(
+        say!(
             "{}",
             json!({
                 "old": {"id": old.id(), "serial": old.serial(), "names": old.name_count()},
@@ -340,15 +357,15 @@ fn diff_snapshots(args: &Diff, old: &Snapshot, new: &Snapshot) {
         );
         return;
     }
-    println!("{} (serial {}) -> {} (serial {})", old.id(), old.serial(), new.id(), new.serial());
-    println!("names: {} -> {}", old.name_count(), new.name_count());
+    say!("{} (serial {}) -> {} (serial {})", old.id(), old.serial(), new.id(), new.serial());
+    say!("names: {} -> {}", old.name_count(), new.name_count());
     let shown = |entries: Option<&u64>| entries.map_or("-".to_owned(), u64::to_string);
     for key in keys.iter().filter(|key| before.get(key) != after.get(key)) {
-        println!("  {:<9} {:<24} {} -> {}", key.1, key.0, shown(before.get(key)), shown(after.get(key)));
+        say!("  {:<9} {:<24} {} -> {}", key.1, key.0, shown(before.get(key)), shown(after.get(key)));
     }
-    println!("vetted: {fresh} added or changed, {gone} removed or changed");
-    println!("policy: {}", if policy_changed { "changed" } else { "the same" });
-    println!("a filter that holds the old one fetches {fetch_bytes} of {} bytes", new.total_bytes());
+    say!("vetted: {fresh} added or changed, {gone} removed or changed");
+    say!("policy: {}", if policy_changed { "changed" } else { "the same" });
+    say!("a filter that holds the old one fetches {fetch_bytes} of {} bytes", new.total_bytes());
 }
 
 /// A rule as `lists diff` shows it: most are a name.
@@ -366,7 +383,7 @@ fn diff_lists(args: &Diff, old: &[u8], new: &[u8]) {
     let added: Vec<&String> = after.difference(&before).collect();
     let removed: Vec<&String> = before.difference(&after).collect();
     if args.json {
-        println!(
+        say!(
             "{}",
             json!({
                 "old": before.len(), "new": after.len(), "added": added.len(), "removed": removed.len(),
@@ -376,11 +393,11 @@ fn diff_lists(args: &Diff, old: &[u8], new: &[u8]) {
         );
         return;
     }
-    println!("names: {} -> {}, {} added, {} removed", before.len(), after.len(), added.len(), removed.len());
+    say!("names: {} -> {}, {} added, {} removed", before.len(), after.len(), added.len(), removed.len());
     for (sign, names) in [('+', &added), ('-', &removed)] {
-        names.iter().take(SHOWN_NAMES).for_each(|name| println!("{sign} {name}"));
+        names.iter().take(SHOWN_NAMES).for_each(|name| say!("{sign} {name}"));
         if names.len() > SHOWN_NAMES {
-            println!("{sign} … {} more", names.len() - SHOWN_NAMES);
+            say!("{sign} … {} more", names.len() - SHOWN_NAMES);
         }
     }
 }
@@ -404,4 +421,24 @@ fn spinner(message: &'static str) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(message);
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_goes_where_it_is_told_and_replaces_files_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("a.dvs"), folder.path().join("link"));
+        replace(&file, b"one").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        replace(&link, b"two").unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"two");
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        let error = replace(folder.path(), b"three").unwrap_err();
+        assert_eq!(error.to_string(), "not a regular file");
+        assert!(replace(&folder.path().join("none/a.dvs"), b"four").is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left behind");
+    }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::socket::{SocketError, ask, text};
+use super::out::say;
+use super::socket::{SocketError, ask, text, warn_of_mandatory};
 use crate::config::Flags;
 
 /// Unblock a name and all below it for a while.
@@ -69,17 +70,20 @@ fn give(path: &str, mut body: Value, args: ReliefArgs, what: &str) -> Result<Exi
     body["group"] = json!(args.group);
     let body = ask(&config, path, &body)?;
     if args.json {
-        println!("{}", body);
+        say!("{}", body);
         return Ok(ExitCode::SUCCESS);
     }
     let group = if args.group.is_empty() { "everybody".to_owned() } else { format!("group {}", args.group) };
     let lasts = if args.end { "ended".to_owned() } else { format!("for {}", shown(args.lasts)) };
-    println!(
+    say!(
         "{what}, for {group}, {lasts}; served after {} ms in snapshot {} (serial {})",
         body["took_ms"],
         text(&body, "snapshot"),
         body["serial"],
     );
+    if !args.end {
+        warn_of_mandatory(&body);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,6 +8,7 @@
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::out;
 use crate::api::{Api, ControlSocket};
 use crate::callout::{ClusterError, Clusters};
 use crate::commands::check;
@@ -166,26 +168,22 @@ pub fn run(args: Args) -> Result<ExitCode, ServeError> {
 }
 
 async fn serve(args: Args, running: Config) -> Result<ExitCode, ServeError> {
-    let (mut terminate, mut interrupt, mut hangup) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+    let mut told_to_end = pin!(told_to_end()?);
+    let mut hangup = signal(SignalKind::hangup())?;
     let (ending, ended) = watch::channel(false);
-    let (control, mut api) = match args.roles.contains(&Role::Control) {
-        true => {
-            start_control(&args, &running, ended).await.map(|(control, api)| (Some(control), Some(api)))?
-        }
-        false => (None, None),
+    // Starting may take long, if a list lies on a disk that does not answer.
+    let started = tokio::select! {
+        started = start(&args, &running, ended) => started?,
+        () = &mut told_to_end => return Ok(ExitCode::SUCCESS),
     };
-    let resolver = if args.roles.contains(&Role::Resolver) {
-        let starting = Starting::new(&args, &running, control.as_ref())?;
-        Some(tokio::task::spawn_blocking(move || starting.start()).await.map_err(std::io::Error::other)??)
-    } else {
-        None
-    };
+    let (control, mut api, resolver) = started;
     let code = loop {
         tokio::select! {
-            _ = terminate.recv() => break ExitCode::SUCCESS,
-            _ = interrupt.recv() => break ExitCode::SUCCESS,
-            _ = hangup.recv() => reload(control.as_ref().map(|(control, _)| control)).await,
+            () = &mut told_to_end => break ExitCode::SUCCESS,
+            _ = hangup.recv() => tokio::select! {
+                () = reload(control.as_ref().map(|(control, _)| control)) => {}
+                () = &mut told_to_end => break ExitCode::SUCCESS,
+            },
             why = end_of(api.as_mut()) => {
                 // Filters without a control plane get no decisions and no lists: better to be started again.
                 tracing::error!(why, "the API ended; so does this process");
@@ -203,6 +201,32 @@ async fn serve(args: Args, running: Config) -> Result<ExitCode, ServeError> {
         let _ = tokio::time::timeout(Duration::from_secs(3), api).await;
     }
     Ok(code)
+}
+
+/// Waits for SIGTERM or SIGINT.
+fn told_to_end() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Starts what the roles ask for.
+async fn start(args: &Args, running: &Config, ended: watch::Receiver<bool>) -> Result<Started, ServeError> {
+    let (control, api) = match args.roles.contains(&Role::Control) {
+        true => start_control(args, running, ended).await.map(|(control, api)| (Some(control), Some(api)))?,
+        false => (None, None),
+    };
+    let resolver = if args.roles.contains(&Role::Resolver) {
+        let starting = Starting::new(args, running, control.as_ref())?;
+        Some(tokio::task::spawn_blocking(move || starting.start()).await.map_err(std::io::Error::other)??)
+    } else {
+        None
+    };
+    Ok((control, api, resolver))
 }
 
 /// Why the API ended; waits forever where none runs.
@@ -225,6 +249,9 @@ fn servers(args: &Args, config: &Config) -> Result<Option<Vec<SocketAddr>>, Upst
 /// The control plane, and where its API is reached.
 type RunningControl = (Arc<Control>, SocketAddr);
 
+/// What runs: the control plane, its API, the resolver.
+type Started = (Option<RunningControl>, Option<JoinHandle<()>>, Option<Resolver>);
+
 async fn start_control(
     args: &Args,
     config: &Config,
@@ -240,15 +267,15 @@ async fn start_control(
     let start = move || Control::start(&starting, Box::new(move || flags.load()));
     let control = tokio::task::spawn_blocking(start).await;
     let control = control.map_err(std::io::Error::other)??;
-    println!("api      http://{address}/");
+    out::announce(format_args!("api      http://{address}/"));
     if let Some(password) = control.first_password() {
-        println!("login    admin {password}   (shown this once)");
+        out::announce(format_args!("login    admin {password}   (shown this once)"));
     }
     if let (Some(address), Some(zone)) = (config.rpz.listen, control.rpz()) {
         let (_, rules) = rpz::configured(&config.rpz).map_err(ControlError::from)?;
         let server = xfr::Server::bind(&[address], rules)?;
         for address in server.addresses() {
-            println!("rpz      {address}  {}", config.rpz.zone);
+            out::announce(format_args!("rpz      {address}  {}", config.rpz.zone));
         }
         tokio::spawn(server.run(zone.clone(), ended.clone()));
     }
@@ -372,13 +399,13 @@ impl Starting {
             let wait_s = SNAPSHOT_WAIT.as_secs();
             tracing::warn!(wait_s, "no snapshot yet; the failure mode decides until there is one");
         }
-        println!("plugin   {sha256}  {}", self.plugin.display());
+        out::announce(format_args!("plugin   {sha256}  {}", self.plugin.display()));
         let (doors, addresses) = open_doors(&self.config.listen, count)?;
         for (worker, doors) in resolver.workers.iter().zip(doors) {
             worker.open(doors);
         }
         for (name, address) in addresses {
-            println!("{name:<8} {address}");
+            out::announce(format_args!("{name:<8} {address}"));
         }
         Ok(resolver)
     }

@@ -40,3 +40,12 @@ pub fn ask(config: &Config, path: &str, body: &Value) -> Result<Value, SocketErr
 pub fn text<'a>(body: &'a Value, field: &str) -> &'a str {
     body[field].as_str().unwrap_or("?")
 }
+
+/// Says of an answer that freed a name which lists hold it nonetheless.
+pub fn warn_of_mandatory(body: &Value) {
+    let lists: Vec<&str> =
+        body["mandatory"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if !lists.is_empty() {
+        eprintln!("dnsvet: it stays blocked: the mandatory list {} holds it", lists.join(", "));
+    }
+}

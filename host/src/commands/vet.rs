@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use dnsvet_core::name::{Name, NameError};
 use serde_json::json;
 
-use super::socket::{SocketError, ask, text};
+use super::out::say;
+use super::socket::{SocketError, ask, text, warn_of_mandatory};
 use crate::config::Flags;
 use crate::store::control::Decision;
 
@@ -54,10 +55,10 @@ pub fn run(args: Args) -> Result<ExitCode, VetError> {
     let body = json!({"name": args.name, "decision": args.decision, "scope": scope});
     let body = ask(&config, "/vetting", &body)?;
     if args.json {
-        println!("{}", body);
+        say!("{}", body);
     } else {
         let below = if args.exact { "" } else { " and all below it" };
-        println!(
+        say!(
             "{}{below}: {}, served after {} ms in snapshot {} (serial {}); every filter has it within 2 s",
             text(&body, "name"),
             text(&body, "decision"),
@@ -65,6 +66,9 @@ pub fn run(args: Args) -> Result<ExitCode, VetError> {
             text(&body, "snapshot"),
             body["serial"],
         );
+        if args.decision == Decision::Benign {
+            warn_of_mandatory(&body);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

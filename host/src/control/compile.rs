@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dnsvet_core::lists::Format;
 use dnsvet_core::name::Name;
 use dnsvet_core::policy::identity::hashed;
 use dnsvet_core::policy::{Group, NamedClient, Policy};
@@ -22,7 +21,7 @@ use super::loaded::{self, Loaded};
 use super::subscription::shelf::Shelf;
 use super::{ControlError, ListStatus, Published, relief, rpz, secret};
 use crate::config::Config;
-use crate::lists::{self, Place};
+use crate::lists;
 use crate::store::control::{ControlStore, Decision, Scope};
 use crate::store::{StoreError, Tenant, now_ms};
 use crate::xfr::policy::Entry;
@@ -39,20 +38,6 @@ pub enum CompileError {
     /// A list can't be read, or the builder refused.
     #[error(transparent)]
     List(#[from] lists::CompileError),
-    /// A list in which no line is a rule.
-    #[error(
-        "list {place}: none of its {lines} lines is a {format} rule ({first}); name its format in `lists`, as in hosts:PATH"
-    )]
-    NoRules {
-        /// Its file.
-        place: Place,
-        /// How many lines it has.
-        lines: u64,
-        /// What it was read as.
-        format: Format,
-        /// The first bad line.
-        first: String,
-    },
     /// The bundled lists can't be unpacked.
     #[error("the bundled lists: {0}; this build is damaged, build it again")]
     Bundled(std::io::Error),
@@ -135,10 +120,7 @@ impl Compiler {
         let wanted = loaded::wanted(&self.config, &shelf);
         let mut loaded = match self.loaded.take_if(|loaded| loaded.is_of(&wanted)) {
             Some(mut held) => {
-                if let Err(error) = held.update(&wanted, &shelf) {
-                    self.loaded = Some(held);
-                    return Err(error);
-                }
+                held.update(&wanted, &shelf);
                 held.policy = policy;
                 held
             }

@@ -5,7 +5,7 @@
 //!                                └─ others: a fresh builder ──────────────────────────────► new name map
 //! ```
 //!
-//! Its surprise: texts are looked at before the builder is touched, so a bad one leaves all as it was.
+//! Its surprise: a text is looked at before the builder is touched, so a bad one leaves its list as it was.
 
 use std::borrow::Cow;
 use std::io;
@@ -126,7 +126,8 @@ impl Wanted {
             return Ok(());
         }
         let mut scratch = Builder::new(0, [0; 16]);
-        refuse_without_rules(&lists::add_text(&mut scratch, self.info.clone(), &self.source, &text.bytes))
+        let report = lists::add_text(&mut scratch, self.info.clone(), &self.source, &text.bytes);
+        Ok(refuse_without_rules(&report)?)
     }
 }
 
@@ -188,24 +189,29 @@ impl Loaded {
         held.eq(wanted.iter().map(|list| (&list.info, &list.source)))
     }
 
-    /// Takes the texts that changed; nothing, if one can't be taken.
-    pub(super) fn update(&mut self, wanted: &[Wanted], shelf: &Shelf) -> Result<(), CompileError> {
-        let mut changed = Vec::new();
-        for (number, (held, list)) in (0..).zip(self.lists.iter().zip(wanted)) {
-            if let Some(text) = list.read(shelf, Some(held.digest))? {
-                list.check(&text)?;
-                changed.push((number, text));
+    /// Takes the texts that changed. A list whose text can't be taken stays as it was, and its status says why: it
+    /// must not keep the others from changing.
+    pub(super) fn update(&mut self, wanted: &[Wanted], shelf: &Shelf) {
+        for (number, (held, list)) in (0..).zip(self.lists.iter_mut().zip(wanted)) {
+            let read = list.read(shelf, Some(held.digest));
+            let checked = read.and_then(|text| text.map(|text| list.check(&text).map(|()| text)).transpose());
+            match checked {
+                Ok(None) => held.status.not_taken = None,
+                Ok(Some(text)) => {
+                    self.builder.clear_list(number);
+                    let name = held.info.name.clone();
+                    let (source, told) = (&held.source, &mut held.told);
+                    held.status =
+                        status(lists::fill(&mut self.builder, number, name, source, &text.bytes, told));
+                    (held.digest, held.text) = (text.digest, Some(text.bytes));
+                }
+                Err(error) => {
+                    let list = &held.info.name;
+                    tracing::warn!(list, %error, "what was read of a list last stays in force");
+                    held.status.not_taken = Some(error.to_string());
+                }
             }
         }
-        for (number, text) in changed {
-            let Some(held) = self.lists.get_mut(usize::from(number)) else { continue };
-            self.builder.clear_list(number);
-            let name = held.info.name.clone();
-            let (source, told) = (&held.source, &mut held.told);
-            held.status = status(lists::fill(&mut self.builder, number, name, source, &text.bytes, told));
-            (held.digest, held.text) = (text.digest, Some(text.bytes));
-        }
-        Ok(())
     }
 
     /// The lists as the overview shows them, with the entries that a snapshot counted.
@@ -245,13 +251,9 @@ impl InForce {
 
 /// An error if a file's lines are clearly of another format. What was fetched was looked at when it came: one bad
 /// list out there must not stop the others here.
-fn refuse_without_rules(report: &ListReport) -> Result<(), CompileError> {
-    let counts = report.counts;
-    match (&report.place, counts.entries, report.complaints().next()) {
-        (Place::File(_), 0, Some(first)) => {
-            let (place, lines, format) = (report.place.clone(), counts.lines, report.format);
-            Err(CompileError::NoRules { place, lines, format, first })
-        }
+fn refuse_without_rules(report: &ListReport) -> Result<(), lists::CompileError> {
+    match report.place {
+        Place::File(_) => report.refuse_without_rules(),
         _ => Ok(()),
     }
 }

@@ -19,12 +19,14 @@ pub mod rpz;
 pub mod secret;
 pub mod subscription;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use dnsvet_core::name::Name;
+use dnsvet_core::snapshot::{Role as ListRole, Snapshot};
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -123,6 +125,18 @@ pub struct Published {
     pub groups: Vec<String>,
 }
 
+impl Published {
+    /// Mandatory lists that hold a name, whatever people decide of it.
+    pub fn mandatory(&self, name: &str) -> BTreeSet<String> {
+        let (Ok(name), Ok(snapshot)) = (Name::parse(name), Snapshot::open(self.bytes.clone(), &[])) else {
+            return BTreeSet::new();
+        };
+        let matches = snapshot.lookup(&name).into_iter();
+        let lists = matches.filter_map(|found| snapshot.lists().get(usize::from(found.list)));
+        lists.filter(|list| list.role == ListRole::Mandatory).map(|list| list.name.clone()).collect()
+    }
+}
+
 /// A list as the overview shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ListStatus {
@@ -136,6 +150,9 @@ pub struct ListStatus {
     pub rejected: u64,
     /// The first of them: file, line and why.
     pub first_rejected: Option<String>,
+    /// Why its text as it is now was not taken, and what was read last stays; its state's problem, if that has none.
+    #[serde(skip)]
+    pub not_taken: Option<String>,
     /// How its subscription stands.
     #[serde(flatten)]
     pub state: ListState,
@@ -323,6 +340,11 @@ impl Control {
         self.published.borrow().clone()
     }
 
+    /// Mandatory lists that hold a name of the snapshot that is served.
+    pub fn mandatory(&self, name: &str) -> BTreeSet<String> {
+        self.published().map(|published| published.mandatory(name)).unwrap_or_default()
+    }
+
     /// Tells when another snapshot is served.
     pub fn watch(&self) -> watch::Receiver<Option<Arc<Published>>> {
         self.published.subscribe()
@@ -343,7 +365,8 @@ impl Control {
 
     /// A list as it stands now.
     fn with_state(&self, list: &ListStatus) -> ListStatus {
-        let state = self.subscriptions.state(&list.name).unwrap_or_default();
+        let mut state = self.subscriptions.state(&list.name).unwrap_or_default();
+        state.problem = state.problem.or_else(|| list.not_taken.clone());
         ListStatus { state, ..list.clone() }
     }
 

@@ -5,14 +5,17 @@ use std::collections::HashMap;
 use dnsvet_core::lists::{Counts, Effect, Entry, Format, Rejected, Taker, Trigger};
 use dnsvet_core::snapshot::{Builder, PatternError, Run};
 
-use super::KEPT_REJECTED;
+/// How many bad lines of a list a report keeps, unless it is to keep more.
+const KEPT_REJECTED: usize = 5;
 
 /// Parts of a list's text, as they were told to the builder last.
 ///
 /// It belongs to one list of one builder. Its surprise: a part that was not there the last time is forgotten, since
 /// its names may have been told from elsewhere.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Told {
+    /// How many bad lines are kept.
+    pub(super) kept: usize,
     format: Option<Format>,
     /// By the BLAKE3 of their text.
     parts: HashMap<blake3::Hash, Part>,
@@ -24,7 +27,18 @@ struct Part {
     run: Run,
 }
 
+impl Default for Told {
+    fn default() -> Self {
+        Self { kept: KEPT_REJECTED, format: None, parts: HashMap::new() }
+    }
+}
+
 impl Told {
+    /// Nothing yet, of a list of which every bad line is to be reported.
+    pub(super) fn every_line() -> Self {
+        Self { kept: usize::MAX, ..Self::default() }
+    }
+
     /// A taker that adds what it gets to a list, which was taken back if it is not new.
     pub(super) fn again<'a>(
         &'a mut self,
@@ -71,7 +85,7 @@ impl Taker for Telling<'_> {
     }
 
     fn rejected(&mut self, rejected: Rejected) {
-        if self.rejected.len() < KEPT_REJECTED {
+        if self.rejected.len() < self.told.kept {
             self.rejected.push(rejected);
         }
     }

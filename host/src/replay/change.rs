@@ -172,7 +172,7 @@ fn added(
         return Ok(None);
     }
     let rest = Rest { vetted: &[], policy, brands: b"", small_model: None, serial: 1, made_ms: 0, key: None };
-    let compiled = lists::compile(&sources, &rest, |_| {})?;
+    let compiled = lists::compile(&sources, &rest, false, |_| {})?;
     for ListReport { name, role, place, format, counts, .. } in &compiled.reports {
         if counts.entries == 0 {
             let (place, lines) = (place.clone(), counts.lines);

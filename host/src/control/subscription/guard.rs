@@ -1,8 +1,8 @@
 //! Whether a fresh copy may replace the one in force, or is kept back for a person to look at.
 //!
 //! ```text
-//! fresh text ─► HTML? ─► no rule? ─► less than half of before? ─► blocks a popular name anew? ─► in force
-//!                 └──────────┴──────────────────┴─────────────────────────┴─► kept back, with the reason
+//! fresh text ─► HTML? ─► binary? ─► no rule? ─► less than half of before? ─► blocks a popular name anew? ─► in force
+//!                 └──────────┴───────────┴──────────────────┴─────────────────────────┴─► kept back, with the reason
 //! ```
 //!
 //! The surprise: a first copy may block popular names, since an advertisement list is meant to. Only a name that
@@ -20,7 +20,7 @@ use dnsvet_core::snapshot::{Builder, Role, Snapshot};
 use super::shelf::{Copy, Shelf, Slot};
 use crate::bundled;
 use crate::config::ListConfig;
-use crate::lists::{Place, read};
+use crate::lists::{Place, is_text, read};
 
 /// In this many popularity lists a name is popular, as for models.
 const POPULAR_IN: u32 = 2;
@@ -32,6 +32,8 @@ const SHOWN: usize = 5;
 pub enum Doubt {
     /// It is a web page.
     Html,
+    /// It is no text.
+    Binary,
     /// No line is a rule; carries the number of lines and what they were read as.
     NoRule(u64, Format),
     /// It has less than half of the rules that it had; carries both numbers.
@@ -49,6 +51,7 @@ impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Html => write!(f, "it is a web page, not a list"),
+            Self::Binary => write!(f, "it holds NUL bytes, so it is no list"),
             Self::NoRule(lines, format) => write!(f, "none of its {lines} lines is a {format} rule"),
             Self::Shrunk { from, to } => write!(f, "it shrank from {from} rules to {to}"),
             Self::Popular(count, names) => {
@@ -82,6 +85,9 @@ pub fn judge(
     let was_called_html = old.is_some_and(|old| is_html_type(&old.head.content_type));
     if looks_like_html(fresh.text) || is_html_type(fresh.content_type) && !was_called_html {
         return (entries, Some(Doubt::Html));
+    }
+    if !is_text(fresh.text) {
+        return (entries, Some(Doubt::Binary));
     }
     if entries == 0 {
         return (entries, Some(Doubt::NoRule(counts.lines, format)));

@@ -21,7 +21,7 @@ use super::fetch::{Fetched, Fetcher, Validators, Wanted};
 use super::guard::{self, Fresh};
 use super::shelf::{Copy, Head, Shelf, ShelfError, Slot};
 use crate::config::ListConfig;
-use crate::lists::Transfer;
+use crate::lists::{Transfer, regular};
 use crate::store::now_ms;
 use crate::xfr::{self, Zone};
 
@@ -73,7 +73,7 @@ pub struct Stamp {
 impl Stamp {
     /// Time and size only, so that a start does not read all files twice.
     pub fn of(path: &Path) -> io::Result<Self> {
-        let data = std::fs::metadata(path)?;
+        let data = regular(path)?;
         Ok(Self { modified: data.modified()?, bytes: data.len(), hash: None })
     }
 

@@ -79,6 +79,44 @@ fn a_first_fetch_that_fails_stops_nothing_and_is_tried_again_on_a_reload() {
 }
 
 #[test]
+fn a_file_that_can_not_be_taken_keeps_no_other_list_from_changing() {
+    let folder = tempfile::tempdir().unwrap();
+    let [ours, theirs] = ["ours", "theirs"].map(|name| folder.path().join(name));
+    std::fs::write(&ours, "bad.example\n").unwrap();
+    std::fs::write(&theirs, "worse.example\n").unwrap();
+    let lists = [&ours, &theirs].map(|path| path.display().to_string().parse().unwrap()).to_vec();
+    let config = Config { data_dir: folder.path().join("data"), lists, ..Config::default() };
+    let control = start(&config);
+    let problems = || -> Vec<Option<String>> {
+        control.status().lists.into_iter().take(2).map(|list| list.state.problem).collect()
+    };
+    let refused: [(&str, &dyn Fn()); 4] = [
+        ("No such file", &|| std::fs::remove_file(&ours).unwrap()),
+        ("not a regular file", &|| std::fs::create_dir(&ours).unwrap()),
+        ("none of its 1 lines is a plain rule", &|| {
+            std::fs::remove_dir(&ours).unwrap();
+            std::fs::write(&ours, "<html>\n").unwrap();
+        }),
+        ("NUL bytes", &|| std::fs::write(&ours, "b\0a\0d\0.\0e\0x\0\n\0").unwrap()),
+    ];
+    for (number, (why, spoil)) in refused.into_iter().enumerate() {
+        spoil();
+        let more = format!("more{number}.example");
+        std::fs::write(&theirs, format!("worse.example\n{more}\n")).unwrap();
+        control.reload().unwrap();
+        assert!(is_listed(&control, &more), "{why}");
+        assert!(is_listed(&control, "bad.example"), "{why}");
+        let found = problems();
+        assert!(found[0].as_deref().is_some_and(|problem| problem.contains(why)), "{found:?}");
+        assert_eq!(found[1], None);
+    }
+    std::fs::write(&ours, "other.example\n").unwrap();
+    control.reload().unwrap();
+    assert_eq!(problems(), [None, None]);
+    assert!(is_listed(&control, "other.example") && !is_listed(&control, "bad.example"));
+}
+
+#[test]
 fn what_a_list_is_configured_to_do_is_in_the_snapshot() {
     use dnsvet_core::policy::Mode;
     use dnsvet_core::verdict::Action;
