@@ -32,7 +32,7 @@ mod flags;
 mod keys;
 mod lists;
 mod load;
-mod names;
+pub(crate) mod names;
 mod reference;
 
 pub use flags::Flags;

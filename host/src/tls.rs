@@ -129,17 +129,17 @@ fn make(certificate_path: &Path, key_path: &Path, address: IpAddr) -> Result<(),
     let certificate = parameters.self_signed(&key)?;
     // The key first: a certificate without its key is the worse half.
     write(key_path, &key.serialize_pem(), 0o600)?;
-    write(certificate_path, &certificate.pem(), 0o644)
+    let written = write(certificate_path, &certificate.pem(), 0o644);
+    // One without the other would stop the next start.
+    written.inspect_err(|_| drop(std::fs::remove_file(key_path)))
 }
 
+/// Writes a file that is not there yet, whole or not at all.
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), TlsError> {
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|source| TlsError::File { path: path.into(), source })
+    let failed = |source| TlsError::File { path: path.into(), source };
+    let open = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    let written = open.map_err(failed)?.write_all(text.as_bytes());
+    written.inspect_err(|_| drop(std::fs::remove_file(path))).map_err(failed)
 }
 
 #[cfg(test)]
@@ -147,6 +147,14 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn a_key_without_its_certificate_is_not_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (folder.path().join("none/cert.pem"), folder.path().join(KEY_FILE));
+        assert!(make(&certificate, &key, "127.0.0.1".parse().unwrap()).is_err());
+        assert!(!key.exists());
+    }
 
     #[test]
     fn a_certificate_is_made_once_and_its_key_is_the_owners_alone() {

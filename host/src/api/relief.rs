@@ -1,5 +1,6 @@
 //! Names unblocked for a while, and protection paused.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use axum::Json;
@@ -89,10 +90,12 @@ async fn relieve(
     let (control, started) = (api.control.clone(), Instant::now());
     let work = move || {
         let relieved = control.relieve(&who, name.as_deref(), &group, Duration::from_secs(for_s))?;
-        Ok::<_, ControlError>((control.mandatory(&relieved.relief.name), relieved))
+        let took = started.elapsed();
+        let mandatory = if for_s > 0 { control.mandatory(&relieved.relief.name) } else { BTreeSet::new() };
+        Ok::<_, ControlError>((mandatory, took, relieved))
     };
     let relieved = tokio::task::spawn_blocking(work).await;
-    let (mandatory, relieved) = relieved.map_err(|_| crate::store::StoreError::Closed)??;
+    let (mandatory, took, relieved) = relieved.map_err(|_| crate::store::StoreError::Closed)??;
     let relief = &relieved.relief;
     Ok(Json(json!({
         "name": relief.name,
@@ -102,6 +105,6 @@ async fn relieve(
         "serial": relieved.serial,
         "snapshot": relieved.snapshot,
         "mandatory": mandatory,
-        "took_ms": started.elapsed().as_millis() as u64,
+        "took_ms": took.as_millis() as u64,
     })))
 }

@@ -1,6 +1,6 @@
 //! People's decisions: the queue of names that wait, and what was decided.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -101,10 +101,13 @@ pub async fn put_in_force(
     let started = Instant::now();
     let work = move || {
         let decided = control.vet(&who, &decide.name, decide.decision, decide.scope)?;
-        Ok::<_, ControlError>((control.mandatory(&decided.row.name), decided))
+        let took = started.elapsed();
+        let frees = decide.decision == Decision::Benign;
+        let mandatory = if frees { control.mandatory(&decided.row.name) } else { BTreeSet::new() };
+        Ok::<_, ControlError>((mandatory, took, decided))
     };
     let decided = tokio::task::spawn_blocking(work).await;
-    let (mandatory, decided) = decided.map_err(|_| crate::store::StoreError::Closed)??;
+    let (mandatory, took, decided) = decided.map_err(|_| crate::store::StoreError::Closed)??;
     Ok(Json(json!({
         "name": decided.row.name,
         "decision": decided.row.decision,
@@ -114,6 +117,6 @@ pub async fn put_in_force(
         "serial": decided.serial,
         "snapshot": decided.snapshot,
         "mandatory": mandatory,
-        "took_ms": started.elapsed().as_millis() as u64,
+        "took_ms": took.as_millis() as u64,
     })))
 }

@@ -15,7 +15,7 @@ use dnsvet_core::snapshot::Snapshot;
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::out::say;
+use super::out::{self, say};
 use super::socket::SocketError;
 use super::subscriptions;
 use crate::lists::{
@@ -206,7 +206,7 @@ fn compile(args: &Compile) -> Result<(), ListsError> {
     spinner.finish_and_clear();
     let Compiled { bytes, reports } = compiled?;
     for complaint in reports.iter().flat_map(ListReport::complaints) {
-        eprintln!("{complaint}");
+        out::tell(format_args!("{complaint}"));
     }
     for report in &reports {
         report.refuse_without_rules()?;

@@ -19,9 +19,17 @@ pub(super) fn write(text: Arguments<'_>) {
     }
 }
 
-/// Writes a line for whoever looks; what serves goes on if nobody does.
+/// Writes a line for whoever looks, to standard error if standard output can't be written; what serves goes on if
+/// nobody does.
 pub(super) fn announce(text: Arguments<'_>) {
-    let _ = writeln!(io::stdout(), "{text}");
+    if writeln!(io::stdout(), "{text}").is_err() {
+        tell(text);
+    }
+}
+
+/// Writes a line to standard error, if anybody reads it.
+pub(super) fn tell(text: Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// `println!` that does not panic.

@@ -268,7 +268,7 @@ async fn start_control(
     let control = tokio::task::spawn_blocking(start).await;
     let control = control.map_err(std::io::Error::other)??;
     out::announce(format_args!("api      http://{address}/"));
-    if let Some(password) = control.first_password() {
+    if let Some(password) = control.first_password()? {
         out::announce(format_args!("login    admin {password}   (shown this once)"));
     }
     if let (Some(address), Some(zone)) = (config.rpz.listen, control.rpz()) {

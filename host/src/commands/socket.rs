@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::out;
 use crate::api::ask_socket;
 use crate::config::{Config, ConfigError};
 use crate::control::socket_path;
@@ -46,6 +47,7 @@ pub fn warn_of_mandatory(body: &Value) {
     let lists: Vec<&str> =
         body["mandatory"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if !lists.is_empty() {
-        eprintln!("dnsvet: it stays blocked: the mandatory list {} holds it", lists.join(", "));
+        let lists = lists.join(", ");
+        out::tell(format_args!("dnsvet: it stays blocked for whom the mandatory list {lists} holds"));
     }
 }

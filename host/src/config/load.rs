@@ -372,7 +372,9 @@ fn check(key: &Key, value: &Value, place: &Place) -> Result<(), ConfigError> {
             for (net, group) in
                 config.groups.iter().flat_map(|group| group.clients.iter().map(move |net| (net, group)))
             {
-                if let Some(other) = owners.insert(net.trunc(), &group.name) {
+                if let Some(other) = owners.insert(net.trunc(), &group.name)
+                    && *other != group.name
+                {
                     return Err(bad(format!("`{other}` and `{}` both with the clients {net}", group.name)));
                 }
             }
@@ -631,7 +633,7 @@ mod tests {
         for (text, error) in [
             (
                 lists.replace("kids", "kidz"),
-                "F:1: `lists` is `ads` for the group `kidz`, which is not there; expected one of: default, everybody",
+                "F:1: `lists` is `ads` for the group `kidz`, which is not there; expected one of: default",
             ),
             (
                 format!("{lists}{kids}use_lists = [\"nope\"]"),

@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use dnsvet_core::policy::Group;
 use dnsvet_core::snapshot::Role;
 
-use super::Config;
+use super::{Config, ListConfig};
 use crate::bundled;
+
+/// The name of the group that is made for everybody.
+const DEFAULT: &str = "default";
 
 /// A name of something that is not there.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,15 +57,22 @@ fn one_of(names: &BTreeSet<&str>) -> String {
 
 /// The groups there are, with the one for everybody that is made where none is.
 fn groups(config: &Config) -> impl Iterator<Item = &str> {
-    let has_everybodys = config.groups.iter().any(Group::is_everybodys);
-    let made: &[&str] = if has_everybodys { &[] } else { &["default", "everybody"] };
-    config.groups.iter().map(|group| group.name.as_str()).chain(made.iter().copied())
+    config.groups.iter().map(|group| group.name.as_str()).chain(for_everybody(&config.groups))
+}
+
+/// The name of the group for everybody that is made where none of these is it.
+pub(crate) fn for_everybody(groups: &[Group]) -> Option<&'static str> {
+    let is_taken = groups.iter().any(|group| group.name == DEFAULT);
+    let name = if is_taken { "everybody" } else { DEFAULT };
+    (!groups.iter().any(Group::is_everybodys)).then_some(name)
 }
 
 /// The lists that a group may have: those of the configuration, rules and bundles of its own, bundled ones.
 fn lists(config: &Config, group: &Group) -> BTreeSet<String> {
-    let listed = config.lists.iter().map(|list| list.name.clone());
-    let rules = ["rules".to_owned(), format!("rules:{}", group.name)];
+    let holds = |list: &&ListConfig| list.groups.is_empty() || list.groups.contains(&group.name);
+    let listed = config.lists.iter().filter(holds).map(|list| list.name.clone());
+    let for_all = (!config.rules.is_empty()).then(|| "rules".to_owned());
+    let rules = for_all.into_iter().chain((!group.rules.is_empty()).then(|| format!("rules:{}", group.name)));
     let bundles = group.bundles.iter().map(|bundle| format!("bundle:{bundle}"));
     let bundled = bundled::lists().iter();
     let bundled = bundled.filter(|list| config.lists.is_empty() || list.role == Role::Popular);

@@ -21,6 +21,7 @@ use super::loaded::{self, Loaded};
 use super::subscription::shelf::Shelf;
 use super::{ControlError, ListStatus, Published, relief, rpz, secret};
 use crate::config::Config;
+use crate::config::names::for_everybody;
 use crate::lists;
 use crate::store::control::{ControlStore, Decision, Scope};
 use crate::store::{StoreError, Tenant, now_ms};
@@ -182,11 +183,9 @@ fn group_names(snapshot: &Snapshot) -> Vec<String> {
 /// names from elsewhere.
 fn policy(config: &Config, found: Vec<NamedClient>) -> Result<Policy, UnknownZone> {
     let mut groups = config.groups.clone();
-    if !groups.iter().any(Group::is_everybodys) {
-        let name = Group::default().name;
-        let taken = groups.iter().any(|group| group.name == name);
+    if let Some(name) = for_everybody(&groups) {
         groups.push(Group {
-            name: if taken { "everybody".into() } else { name },
+            name: name.into(),
             lists: config.mode.lists,
             models: config.mode.models,
             failure_mode: config.failure_mode,

@@ -25,8 +25,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use dnsvet_core::lists::Effect;
 use dnsvet_core::name::Name;
-use dnsvet_core::snapshot::{Role as ListRole, Snapshot};
+use dnsvet_core::policy::Mode;
+use dnsvet_core::snapshot::{ListInfo, Role as ListRole, Snapshot};
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -126,14 +128,15 @@ pub struct Published {
 }
 
 impl Published {
-    /// Mandatory lists that hold a name, whatever people decide of it.
+    /// Mandatory lists in force that hold a name for somebody, whatever people decide of it.
     pub fn mandatory(&self, name: &str) -> BTreeSet<String> {
         let (Ok(name), Ok(snapshot)) = (Name::parse(name), Snapshot::open(self.bytes.clone(), &[])) else {
             return BTreeSet::new();
         };
-        let matches = snapshot.lookup(&name).into_iter();
+        let matches = snapshot.lookup(&name).into_iter().filter(|found| *found.effect != Effect::Allow);
         let lists = matches.filter_map(|found| snapshot.lists().get(usize::from(found.list)));
-        lists.filter(|list| list.role == ListRole::Mandatory).map(|list| list.name.clone()).collect()
+        let holds = |list: &&ListInfo| list.role == ListRole::Mandatory && list.mode == Mode::Enforce;
+        lists.filter(holds).map(|list| list.name.clone()).collect()
     }
 }
 
@@ -205,7 +208,6 @@ pub struct Control {
     problem: Arc<Mutex<Option<String>>>,
     orders: Mutex<Sender<(Order, Reply)>>,
     token: String,
-    first_password: Option<String>,
     metrics: metrics::Metrics,
     subscriptions: Arc<Subscriptions>,
     timing: Timing,
@@ -251,7 +253,6 @@ impl Control {
         let token_file = data_dir.join("plugin.token");
         let token = secret::file(&token_file, || secret::fresh().0).map_err(file_error(&token_file))?;
         state.set_token(Tenant::DEFAULT, &secret::hash(&token), PLUGIN_TOKEN, Role::Filter, now_ms())?;
-        let first_password = first_user(state.as_ref())?;
 
         let zone = match config.rpz.listen {
             Some(_) => Some(rpz::configured(&config.rpz)?.0),
@@ -282,7 +283,6 @@ impl Control {
             problem: problem.clone(),
             orders: Mutex::new(orders),
             token,
-            first_password,
             metrics: metrics.clone(),
             subscriptions,
             timing,
@@ -315,9 +315,13 @@ impl Control {
         &self.token
     }
 
-    /// The first user's password, on the first start only: to be shown once and kept nowhere.
-    pub fn first_password(&self) -> Option<&str> {
-        self.first_password.as_deref()
+    /// Makes the user `admin` where there is no user, and returns its password: to be shown at once, since it is kept
+    /// nowhere.
+    ///
+    /// # Errors
+    /// If the control store fails.
+    pub fn first_password(&self) -> Result<Option<String>, ControlError> {
+        first_user(self.state.as_ref())
     }
 
     /// The policy zone, where it is served.
