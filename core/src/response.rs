@@ -85,14 +85,9 @@ pub fn synthesize(synthesis: &Synthesis<'_>) -> Option<Vec<u8>> {
 }
 
 /// An answer that says only that it failed: SERVFAIL, REFUSED, FORMERR, NOTIMP, BADVERS.
-/// Fits every transport; not padded.
-pub fn failure(query: &Query, rcode: u16, ede: Option<(u16, &str)>) -> Vec<u8> {
-    encode(query, rcode, Body::Empty, 0, ede, query.udp_limit(), false)
-}
-
-/// SERVFAIL, padded for whoever asked for that where nobody else can read.
-pub fn servfail(query: &Query, encrypted: bool) -> Vec<u8> {
-    encode(query, rcode::SERVFAIL, Body::Empty, 0, None, query.udp_limit(), encrypted)
+/// Fits every transport; padded for whoever asked for that where nobody else can read.
+pub fn failure(query: &Query, rcode: u16, ede: Option<(u16, &str)>, encrypted: bool) -> Vec<u8> {
+    encode(query, rcode, Body::Empty, 0, ede, query.udp_limit(), encrypted)
 }
 
 /// The answer to wire bytes that says only that it failed. Question and OPT record are kept where they can be
@@ -100,7 +95,7 @@ pub fn servfail(query: &Query, encrypted: bool) -> Vec<u8> {
 pub fn error_answer(wire_query: &[u8], rcode: u8) -> Option<Vec<u8>> {
     let rcode = u16::from(rcode);
     match decode_query(wire_query) {
-        Ok(query) | Err(Malformed::BadVers { query }) => Some(failure(&query, rcode, None)),
+        Ok(query) | Err(Malformed::BadVers { query }) => Some(failure(&query, rcode, None, false)),
         Err(Malformed::Dropped) => None,
         Err(Malformed::NotImp { header }) => Some(header_answer(&header, None, rcode)),
         Err(Malformed::FormErr { header, raw_question, .. }) => {

@@ -37,7 +37,7 @@ use crate::policy::Policy;
 use crate::policy::budget::Budgets;
 use crate::policy::groups::Held;
 use crate::policy::identity::Identity;
-use crate::response::{Synthesis, failure, servfail, synthesize};
+use crate::response::{Synthesis, failure, synthesize};
 use crate::rewrite;
 use crate::schema::{PluginConfig, ScoreReply, ScoreRequest, ScoreResult};
 use crate::snapshot::{Feed, FeedConfig, FeedStep, Snapshot, SnapshotError};
@@ -425,7 +425,8 @@ impl Filter {
                 let target = stream.alias.as_ref()?;
                 let (udp, encrypted) = stream.transport();
                 let answer = rewrite::answer(&stream.query, target, ttl_s, wire, udp, encrypted);
-                let wire = answer.unwrap_or_else(|| servfail(&stream.query, encrypted));
+                let servfail = || failure(&stream.query, rcode::SERVFAIL, None, encrypted);
+                let wire = answer.unwrap_or_else(servfail);
                 let max_age_s = min_ttl(&wire).unwrap_or_default();
                 return Some(Outcome::Answer(Answered { wire, max_age_s }));
             }
@@ -559,7 +560,7 @@ impl Filter {
         self.record(host, stream, verdict);
         match wire {
             Some(wire) => Outcome::Answer(Answered { wire, max_age_s }),
-            None => Outcome::Drop(Some(failure(&stream.query, rcode::REFUSED, None))),
+            None => Outcome::Drop(Some(failure(&stream.query, rcode::REFUSED, None, encrypted))),
         }
     }
 
@@ -567,10 +568,12 @@ impl Filter {
     fn explain(&self, verdict: &Verdict) -> Option<(u16, String)> {
         let (code, phrase) = match (verdict.action, verdict.reason()?) {
             (_, Reason::Special) => return None,
+            // The client is to ask again over TCP, and nothing is kept from it.
+            _ if verdict.own == Own::Truncated => return None,
             (Action::Honeypot, _) => (4, "forged by policy"),
             _ if verdict.reasons.contains(&Reason::Mandatory) => (16, "blocked by law"),
             (_, Reason::Failure) => (0, "not decided"),
-            (Action::Custom, Reason::Rule) => (4, "rewritten by policy"),
+            (Action::Custom, _) => (4, "forged by policy"),
             _ => (15, "blocked by policy"),
         };
         Some((code, format!("{phrase}; event {}/{}", self.spool.source(), self.spool.next_seq())))

@@ -15,7 +15,7 @@
 //! since it takes its names out of the zone above, and with that out of other lists too; `inform`, which only logs, is
 //! reported.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use super::master::{self, Word};
@@ -72,6 +72,8 @@ enum Kind {
     Always(Action),
     /// Asks as usual where there is no local data.
     Transparent,
+    /// The same, and where there is none of the type that is asked for.
+    TypeTransparent,
     /// The same, and A is never answered.
     NoA,
     /// Stops so where there is no local data.
@@ -88,7 +90,7 @@ impl Kind {
             Kind::Always(Action::Allow) => Some(Effect::Allow),
             Kind::Always(action) => Some(Effect::Stop(action)),
             Kind::NoA => Some(Effect::Stop(Action::Nodata)),
-            Kind::Transparent | Kind::Stops(_) | Kind::Redirect => None,
+            Kind::Transparent | Kind::TypeTransparent | Kind::Stops(_) | Kind::Redirect => None,
         }
     }
 }
@@ -149,7 +151,8 @@ impl Config {
             "always_refuse" => Kind::Always(Action::Refused),
             "always_deny" => Kind::Always(Action::Drop),
             "always_transparent" => Kind::Always(Action::Allow),
-            "transparent" | "typetransparent" => Kind::Transparent,
+            "transparent" => Kind::Transparent,
+            "typetransparent" => Kind::TypeTransparent,
             "block_a" => Kind::NoA,
             "static" => Kind::Stops(Action::Nxdomain),
             "refuse" => Kind::Stops(Action::Refused),
@@ -210,10 +213,13 @@ impl Config {
     /// Gives the rules that waited.
     pub(super) fn finish(self, out: &mut Out) {
         let Self { zones, data, .. } = self;
-        let mut own_data = HashSet::new();
+        // Names with data, and where other types are asked for as usual, the types that they have.
+        let mut own_data: HashMap<Name, BTreeSet<u16>> = HashMap::new();
         for Data { line, text, name, data } in data {
             out.at(line);
-            let scope = match zone_above(&name, &zones) {
+            let above = zone_above(&name, &zones);
+            let is_typed = matches!(above, Some((_, Kind::TypeTransparent)));
+            let scope = match above {
                 Some((_, Kind::Listed | Kind::Always(_))) => {
                     out.reject_later(&text, Why::DataIgnored);
                     continue;
@@ -225,12 +231,15 @@ impl Config {
                 Some((_, Kind::Redirect)) => Scope::Suffix,
                 _ => Scope::Exact,
             };
+            let rtype = only_type(&data);
             let effect = match &data {
                 LocalData::Address(address) if hosts::is_sinkhole(*address) => Effect::Listed,
                 _ => Effect::Answer(vec![data]),
             };
-            own_data.insert(name.clone());
-            let rule = Rule { trigger: of(name, scope), effect, conditions: Conditions::default() };
+            let types: Vec<u16> = rtype.filter(|_| is_typed).into_iter().collect();
+            own_data.entry(name.clone()).or_default().extend(&types);
+            let conditions = Conditions { types, ..Conditions::default() };
+            let rule = Rule { trigger: of(name, scope), effect, conditions };
             if let Err(why) = out.rule_later(rule) {
                 out.reject_later(&text, why);
             }
@@ -240,17 +249,24 @@ impl Config {
         waiting.sort_unstable_by(|(a, first), (b, second)| (first.line, a).cmp(&(second.line, b)));
         for (name, zone) in waiting {
             out.at(zone.line);
-            let has_data = own_data.contains(&name);
-            let but_data = if has_data { Scope::Below } else { Scope::Suffix };
+            let data = own_data.remove(&name);
+            let but_data = if data.is_some() { Scope::Below } else { Scope::Suffix };
             let (scope, effect) = match zone.kind {
-                Kind::Transparent => (but_data, Effect::Allow),
+                Kind::Transparent | Kind::TypeTransparent => (but_data, Effect::Allow),
                 Kind::Stops(action) => (but_data, Effect::Stop(action)),
-                _ if has_data => continue,
+                _ if data.is_some() => continue,
                 _ => (Scope::Suffix, Effect::Stop(Action::Nodata)),
             };
+            // Without types the data answers every one, as an alias does.
+            let other_types = data.filter(|types| zone.kind == Kind::TypeTransparent && !types.is_empty());
+            let at_apex = other_types.map(|types| Rule {
+                trigger: of(name.clone(), Scope::Exact),
+                effect: Effect::Allow,
+                conditions: Conditions { not_types: types.into_iter().collect(), ..Conditions::default() },
+            });
             let rule = Rule { trigger: of(name, scope), effect, conditions: Conditions::default() };
-            // Neither is ever merged with another, so that it can't be refused.
-            _ = out.rule_later(rule);
+            // None of them is ever merged with another, so that it can't be refused.
+            at_apex.into_iter().chain([rule]).for_each(|rule| _ = out.rule_later(rule));
         }
     }
 }
@@ -261,6 +277,16 @@ fn zone_above(name: &Name, zones: &HashMap<Name, Zone>) -> Option<(Name, Kind)> 
         let apex = Name::parse(suffix).ok()?;
         zones.get(&apex).map(|zone| (apex, zone.kind))
     })
+}
+
+/// The type that a record answers; `None` for an alias, which answers all.
+fn only_type(data: &LocalData) -> Option<u16> {
+    match data {
+        LocalData::Address(IpAddr::V4(_)) => Some(records::A),
+        LocalData::Address(IpAddr::V6(_)) => Some(records::AAAA),
+        LocalData::Cname(_) => None,
+        LocalData::Record { rtype, .. } => Some(*rtype),
+    }
 }
 
 fn of(name: Name, scope: Scope) -> Trigger {

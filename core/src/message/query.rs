@@ -143,7 +143,9 @@ impl Malformed {
                 Some(response::header_answer(header, raw_question.as_deref(), super::rcode::FORMERR))
             }
             Malformed::NotImp { header } => Some(response::header_answer(header, None, super::rcode::NOTIMP)),
-            Malformed::BadVers { query } => Some(response::failure(query, super::rcode::BADVERS, None)),
+            Malformed::BadVers { query } => {
+                Some(response::failure(query, super::rcode::BADVERS, None, false))
+            }
         }
     }
 

@@ -248,7 +248,8 @@ fn padded_query_gets_answers_of_one_size_on_encrypted_transport_only() {
 fn failures_keep_question_and_opt_and_carry_the_whole_code() {
     let query = query("bad.example.", 1, &EDNS);
     for expected in [1, 2, 4, 5, 16, 23] {
-        let message = Message::from_vec(&failure(&query, expected, Some((22, "no upstream")))).unwrap();
+        let message =
+            Message::from_vec(&failure(&query, expected, Some((22, "no upstream")), false)).unwrap();
         assert_eq!((code(&message), message.queries.len()), (expected, 1));
         assert!(message.edns.unwrap().option(15.into()).is_some());
     }

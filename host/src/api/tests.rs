@@ -542,6 +542,29 @@ async fn a_bad_list_is_reported_with_file_and_line_and_stays_as_it_was_read_last
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_frees_a_name_is_told_of_the_mandatory_lists_that_hold_it() {
+    let court = ("mandatory:adblock:court.txt", "||court.example^\n@@||free.example^\n");
+    let server = Server::start(&[court, ("block:plain:ads.txt", "ads.example\n")]).await;
+    let vetter = server.token(Role::Vetter);
+    for (name, decision, lists) in [
+        ("court.example", "benign", json!(["court"])),
+        ("www.court.example", "benign", json!(["court"])),
+        ("court.example", "malicious", json!([])),
+        ("free.example", "benign", json!([])),
+        ("ads.example", "benign", json!([])),
+    ] {
+        let vet = json!({"name": name, "decision": decision});
+        let answer = server.post("/api/v1/vetting", &vetter, &vet).await.json();
+        assert_eq!(answer["mandatory"], lists, "{name} {decision}");
+    }
+    let unblock = |for_s: u64| json!({"name": "court.example", "for_s": for_s});
+    let answer = server.post("/api/v1/unblocks", &vetter, &unblock(60)).await.json();
+    assert_eq!(answer["mandatory"], json!(["court"]));
+    let answer = server.post("/api/v1/unblocks", &vetter, &unblock(0)).await.json();
+    assert_eq!(answer["mandatory"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reload_reads_the_configuration_again() {
     let server = Server::start(&[("block:plain:a.txt", "evil.example\n")]).await;
     let path = server.folder.path().join("b.txt");

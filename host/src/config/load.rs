@@ -628,9 +628,24 @@ mod tests {
         with("use_lists = [\"ads\", \"bundle:block_tiktok\"]").unwrap();
         with(&schedule("bundle:block_tiktok")).unwrap();
         with("[[groups]]\nname = \"lab\"").unwrap();
+        with("rules = [\"||ads.example^\"]\nuse_lists = [\"rules:kids\"]").unwrap();
+        let twice = kids.replace("\"]\nbundles", "\", \"10.1.2.3/16\"]\nbundles");
+        load(&twice, &[], &[]).unwrap();
         // The group for everybody that no one wrote.
         load(&lists.replace("kids", "default"), &[], &[]).unwrap();
         for (text, error) in [
+            (
+                lists.replace("kids", "everybody"),
+                "F:1: `lists` is `ads` for the group `everybody`, which is not there; expected one of: default",
+            ),
+            (
+                format!("{lists}{kids}[[groups]]\nname = \"lab\"\nuse_lists = [\"ads\"]"),
+                "F:2: `groups` is `lab` with use_lists with the list `ads`, which it does not have",
+            ),
+            (
+                format!("{kids}use_lists = [\"rules:kids\"]"),
+                "F:1: `groups` is `kids` with use_lists with the list `rules:kids`, which it does not have",
+            ),
             (
                 lists.replace("kids", "kidz"),
                 "F:1: `lists` is `ads` for the group `kidz`, which is not there; expected one of: default",

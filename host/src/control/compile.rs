@@ -100,7 +100,7 @@ impl Compiler {
                 });
                 let (id, serial, built_ms) = (opened.id().to_owned(), opened.serial(), opened.made_ms());
                 let (lists, groups) = (lists.collect(), group_names(&opened));
-                Some(Arc::new(Published { id, serial, bytes, built_ms, lists, groups }))
+                Some(Arc::new(Published { id, serial, bytes, opened, built_ms, lists, groups }))
             }
             Err(error) => {
                 tracing::warn!(%error, path = %path.display(), "the snapshot of the last run can't be used; a fresh one is compiled");
@@ -152,7 +152,7 @@ impl Compiler {
         let opened = Snapshot::open(bytes.clone(), &[self.key.verifying_key()])?;
         let lists = loaded.statuses(opened.lists());
         let (id, groups) = (opened.id().to_owned(), group_names(&opened));
-        Ok(Published { id, serial, bytes, built_ms: made_ms, lists, groups })
+        Ok(Published { id, serial, bytes, opened, built_ms: made_ms, lists, groups })
     }
 
     /// What goes into the policy zone.

@@ -119,6 +119,8 @@ pub struct Published {
     pub serial: u64,
     /// The whole artifact.
     pub bytes: Bytes,
+    /// The same, opened.
+    pub opened: Snapshot,
     /// When it was made, milliseconds since 1970.
     pub built_ms: u64,
     /// The lists in it.
@@ -130,9 +132,7 @@ pub struct Published {
 impl Published {
     /// Mandatory lists in force that hold a name for somebody, whatever people decide of it.
     pub fn mandatory(&self, name: &str) -> BTreeSet<String> {
-        let (Ok(name), Ok(snapshot)) = (Name::parse(name), Snapshot::open(self.bytes.clone(), &[])) else {
-            return BTreeSet::new();
-        };
+        let (Ok(name), snapshot) = (Name::parse(name), &self.opened) else { return BTreeSet::new() };
         let matches = snapshot.lookup(&name).into_iter().filter(|found| *found.effect != Effect::Allow);
         let lists = matches.filter_map(|found| snapshot.lists().get(usize::from(found.list)));
         let holds = |list: &&ListInfo| list.role == ListRole::Mandatory && list.mode == Mode::Enforce;

@@ -68,7 +68,7 @@ fn is_sound(outcome: &Outcome, query: Option<&Query>, door: &str) {
     let encrypted = !matches!(door, "udp" | "tcp");
     match (outcome, query) {
         (Outcome::Answer(answered), Some(query)) => answers(query, &answered.wire, door == "udp", encrypted),
-        (Outcome::Drop(Some(refusal)), Some(query)) => answers(query, refusal, door == "udp", false),
+        (Outcome::Drop(Some(refusal)), Some(query)) => answers(query, refusal, door == "udp", encrypted),
         (Outcome::PassAs(wire), Some(_)) => assert!(decode_query(wire).is_ok()),
         (Outcome::Wait, _) => panic!("it waits for nothing"),
         (Outcome::Pass | Outcome::PassAs(_), None) => panic!("passed on, though it can't be decoded"),

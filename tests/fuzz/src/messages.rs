@@ -122,7 +122,9 @@ pub(crate) fn query(data: &[u8]) {
     }
     let localhost = synthesize(&Synthesis::localhost(&query, 60, true, false));
     answers(&query, &localhost.unwrap_or_default(), true, false);
-    answers(&query, &failure(&query, 5, Some((18, &text))), true, false);
+    for encrypted in [false, true] {
+        answers(&query, &failure(&query, 5, Some((18, &text)), encrypted), !encrypted, encrypted);
+    }
 }
 
 /// What holds of every answer that the filter makes to a query.

@@ -397,6 +397,46 @@ fn a_group_stops_types_for_every_name_and_no_cached_verdict_slips_through() {
 }
 
 #[test]
+fn the_extended_error_says_whether_an_answer_is_forged_or_kept_back() {
+    let custom = Some(("192.0.2.9".parse().unwrap(), "2001:db8::9".parse().unwrap()));
+    let court =
+        ListInfo { action: Some(Action::Custom), addresses: custom, ..list("court", Role::Mandatory) };
+    let moved = ListInfo { action: Some(Action::Custom), addresses: custom, ..list("moved", Role::Block) };
+    let address = LocalData::Address("10.0.0.5".parse().unwrap());
+    let rules = vec![
+        on("ads.example"),
+        with(on("nas.example"), Effect::Answer(vec![address])),
+        with(on("tcp.example"), Effect::TcpOnly),
+    ];
+    let lists = vec![
+        (court, vec![on("court.example")]),
+        (moved, vec![on("moved.example")]),
+        (list("ads", Role::Block), rules),
+    ];
+    let mut filter = filter_of(lists, Policy::default());
+    for (text, want) in [
+        ("court.example", Some(16)),
+        ("moved.example", Some(4)),
+        ("nas.example", Some(4)),
+        ("ads.example", Some(15)),
+        ("tcp.example", None),
+    ] {
+        let mut wire = wire(&asked(text));
+        wire[11] = 1;
+        wire.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
+        let (client, identity) = ("192.0.2.7".parse().unwrap(), &Identity::default());
+        let asked = Asked { wire: &wire, client, identity, door: "udp" };
+        let outcome = filter.ask(&mut Scripted::default(), Ticket(1), asked);
+        let Outcome::Answer(answered) = outcome else { panic!("{text}: {outcome:?}") };
+        // The option is the last thing of the message: 15, length, code, text.
+        let said = answered.wire.windows(2).position(|pair| pair == [0, 15]);
+        let said = said.filter(|at| answered.wire.len() == at + 4 + usize::from(answered.wire[at + 3]));
+        assert_eq!(said.map(|at| answered.wire[at + 5]), want, "{text}");
+        filter.end(&mut Scripted::default(), Ticket(1));
+    }
+}
+
+#[test]
 fn a_list_of_a_schedule_holds_in_its_window_only() {
     let schedule = Schedule { lists: vec!["games".into()], to_minute: 60, ..Schedule::default() };
     let group = Group { schedules: vec![schedule], ..Group::default() };
