@@ -19,6 +19,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
@@ -105,7 +106,7 @@ pub struct Filter {
     force: Force,
     /// While a snapshot takes over from others: those, newest first.
     older: Vec<Force>,
-    verdicts: Generations<(Verdict, u64)>,
+    verdicts: Generations<(Arc<Verdict>, u64)>,
     logits: Generations<f32>,
     scores: Generations<(ScoreResult, String, u64)>,
     tunnel: TunnelSketch,
@@ -145,10 +146,12 @@ impl Stream {
 }
 
 enum State {
+    /// Just asked.
+    Deciding,
     /// Waits for the scorer.
     Waiting(Box<Case>),
     /// Passed on; waits for the upstream's answer.
-    Passed(Box<Verdict>),
+    Passed(Arc<Verdict>),
 }
 
 /// A question as the runner hands it in.
@@ -338,12 +341,9 @@ impl Filter {
             && verdict.snapshot == layer_of(&self.force, &self.older, layer).id()
             && lasts(*until_ms, now_ms, VERDICT_TTL_MS)
         {
-            let mut verdict = verdict.clone();
-            if let Some(line) = verdict.trace.first_mut() {
-                line.said = Case::question_line(&name, qtype);
-            }
+            let verdict = Arc::clone(verdict);
             host.count(Counter::VerdictCacheHits, 1);
-            let stream = stream(State::Passed(Box::new(verdict.clone())));
+            let stream = stream(State::Deciding);
             return self.settle(host, ticket, stream, verdict);
         }
         let (case, next) = self.world(now_ms, layer, |world| {
@@ -353,8 +353,9 @@ impl Filter {
         });
         match next {
             Next::Settled(verdict) => {
+                let verdict = Arc::new(verdict);
                 self.remember(host, &case, key, &verdict, now_ms);
-                let stream = stream(State::Passed(Box::new(verdict.clone())));
+                let stream = stream(State::Deciding);
                 self.settle(host, ticket, stream, verdict)
             }
             Next::AskScorer => {
@@ -399,8 +400,10 @@ impl Filter {
     /// The upstream answered a question that was passed on. Returns the answer that replaces it, or `None` if it
     /// may pass as it is.
     pub fn answered(&mut self, host: &mut dyn Host, ticket: Ticket, wire: &[u8]) -> Option<Outcome> {
-        let stream = self.streams.remove(&ticket)?;
-        let State::Passed(verdict) = &stream.state else { return None };
+        let mut stream = self.streams.remove(&ticket)?;
+        let State::Passed(verdict) = std::mem::replace(&mut stream.state, State::Deciding) else {
+            return None;
+        };
         let now_ms = host.now_ms();
         let changed = decode_answer(wire).ok().and_then(|answer| {
             let asked = Question {
@@ -413,13 +416,13 @@ impl Filter {
             // Where the answer leads may be for another snapshot to say.
             self.forces().find_map(|force| {
                 let held = force.held(stream.client, &stream.identity);
-                inspect(&asked, verdict, &answer, held, &force.policy, force.snapshot.as_ref())
+                inspect(&asked, &verdict, &answer, held, &force.policy, force.snapshot.as_ref())
             })
         });
         let changed = match changed {
             Some(changed) if changed.action.stops() && !is_alias(&changed) => changed,
             changed => {
-                let verdict = changed.unwrap_or_else(|| (**verdict).clone());
+                let verdict = changed.map_or(verdict, Arc::new);
                 let ttl_s = verdict.ttl_s;
                 self.record(host, &stream, verdict);
                 let target = stream.alias.as_ref()?;
@@ -432,25 +435,24 @@ impl Filter {
             }
         };
         host.count(Counter::ResponsesBlocked, 1);
-        Some(self.answer(host, &stream, changed))
+        Some(self.answer(host, &stream, Arc::new(changed)))
     }
 
     /// The question's stream ended; if nothing was recorded for it yet, it is now. Returns outcomes of others
     /// that waited for a callout that ends with it.
     pub fn end(&mut self, host: &mut dyn Host, ticket: Ticket) -> Vec<(Ticket, Outcome)> {
-        let Some(stream) = self.streams.remove(&ticket) else { return Vec::new() };
-        match stream.state {
-            State::Passed(ref verdict) => {
-                let verdict = (**verdict).clone();
+        let Some(mut stream) = self.streams.remove(&ticket) else { return Vec::new() };
+        match std::mem::replace(&mut stream.state, State::Deciding) {
+            State::Deciding => Vec::new(),
+            State::Passed(verdict) => {
                 self.record(host, &stream, verdict);
                 Vec::new()
             }
-            State::Waiting(ref case) => {
-                let mut case = (**case).clone();
+            State::Waiting(mut case) => {
                 let gone = Scored::Failed("the client left");
                 let layer = self.layer(case.name());
                 let verdict = self.world(host.now_ms(), layer, |world| case.scored(world, gone));
-                self.record(host, &stream, verdict);
+                self.record(host, &stream, Arc::new(verdict));
                 let waiters = self.flights.leave(ticket);
                 let left = Scored::Failed("its callout ended with another client");
                 waiters.into_iter().map(|ticket| (ticket, self.resume(host, ticket, left.clone()))).collect()
@@ -498,7 +500,14 @@ impl Filter {
     }
 
     /// Keeps a verdict for a minute, unless time, client or load had a part in it.
-    fn remember(&mut self, host: &mut dyn Host, case: &Case, key: String, verdict: &Verdict, now_ms: u64) {
+    fn remember(
+        &mut self,
+        host: &mut dyn Host,
+        case: &Case,
+        key: String,
+        verdict: &Arc<Verdict>,
+        now_ms: u64,
+    ) {
         if case.knew_score() {
             host.count(Counter::ScoreCacheHits, 1);
         }
@@ -509,7 +518,7 @@ impl Filter {
         let layer = self.layer(case.name());
         let current = layer_of(&self.force, &self.older, layer).id() == verdict.snapshot;
         if current && !case.is_passing() {
-            self.verdicts.insert(&key, (verdict.clone(), now_ms + VERDICT_TTL_MS));
+            self.verdicts.insert(&key, (Arc::clone(verdict), now_ms + VERDICT_TTL_MS));
         }
     }
 
@@ -518,13 +527,13 @@ impl Filter {
         host: &mut dyn Host,
         ticket: Ticket,
         mut stream: Stream,
-        verdict: Verdict,
+        verdict: Arc<Verdict>,
     ) -> Outcome {
         stream.took_us = host.now_us().saturating_sub(stream.time_us);
         if let Some(target) = alias(&verdict, stream.query.question.qtype) {
             let wire = rewrite::question(&stream.query, target);
             stream.alias = Some(target.clone());
-            stream.state = State::Passed(Box::new(verdict));
+            stream.state = State::Passed(verdict);
             self.streams.insert(ticket, stream);
             return Outcome::PassAs(wire);
         }
@@ -532,12 +541,12 @@ impl Filter {
             host.count(Counter::Blocked, 1);
             return self.answer(host, &stream, verdict);
         }
-        stream.state = State::Passed(Box::new(verdict));
+        stream.state = State::Passed(verdict);
         self.streams.insert(ticket, stream);
         Outcome::Pass
     }
 
-    fn answer(&mut self, host: &mut dyn Host, stream: &Stream, verdict: Verdict) -> Outcome {
+    fn answer(&mut self, host: &mut dyn Host, stream: &Stream, verdict: Arc<Verdict>) -> Outcome {
         let decided = self.forces().find(|force| force.id() == verdict.snapshot);
         let group = &decided.unwrap_or(&self.force).held(stream.client, &stream.identity).group;
         let (udp, encrypted) = stream.transport();
@@ -579,7 +588,7 @@ impl Filter {
         Some((code, format!("{phrase}; event {}/{}", self.spool.source(), self.spool.next_seq())))
     }
 
-    fn record(&mut self, host: &mut dyn Host, stream: &Stream, verdict: Verdict) {
+    fn record(&mut self, host: &mut dyn Host, stream: &Stream, verdict: Arc<Verdict>) {
         // A list that only logs may stand before it.
         let not_confident = verdict.reasons.contains(&Reason::NotConfident);
         if not_confident {
@@ -588,12 +597,18 @@ impl Filter {
         if !self.config.events {
             return;
         }
+        let question = &stream.query.question;
+        let mut verdict = Arc::unwrap_or_clone(verdict);
+        // One that was kept may have been made for another type.
+        if let Some(line) = verdict.trace.first_mut() {
+            line.said = Case::question_line(&question.name, question.qtype).into();
+        }
         let dropped = self.spool.push(Event {
             seq: 0,
             time_ms: stream.time_us / 1_000,
             client: stream.client.to_string(),
-            name: stream.query.question.name.as_str().to_owned(),
-            qtype: stream.query.question.qtype,
+            name: question.name.as_str().to_owned(),
+            qtype: question.qtype,
             door: stream.door.clone(),
             verdict,
             not_confident,
@@ -631,15 +646,16 @@ impl Filter {
 
     /// Goes on with a question that waited for the scorer.
     fn resume(&mut self, host: &mut dyn Host, ticket: Ticket, scored: Scored) -> Outcome {
-        let Some(stream) = self.streams.remove(&ticket) else { return Outcome::Pass };
-        let State::Waiting(case) = &stream.state else { return Outcome::Pass };
-        let mut case = (**case).clone();
+        let Some(mut stream) = self.streams.remove(&ticket) else { return Outcome::Pass };
+        let State::Waiting(mut case) = std::mem::replace(&mut stream.state, State::Deciding) else {
+            return Outcome::Pass;
+        };
         if matches!(scored, Scored::Failed(_)) {
             host.count(Counter::CalloutFailures, 1);
         }
         let now_ms = host.now_ms();
         let layer = self.layer(case.name());
-        let verdict = self.world(now_ms, layer, |world| case.scored(world, scored));
+        let verdict = Arc::new(self.world(now_ms, layer, |world| case.scored(world, scored)));
         let key = cache_key(case.held(), case.name());
         self.remember(host, &case, key, &verdict, now_ms);
         self.settle(host, ticket, stream, verdict)

@@ -229,23 +229,25 @@ fn the_answer_is_inspected_on_the_way_back() {
 fn every_question_is_recorded_once_and_every_answer_given_once() {
     let mut filter = filter(&mut builder(), policy(|_| {}));
     let host = &mut Scripted::default();
-    let ask = |filter: &mut Filter, host: &mut Scripted, ticket: u32, text: &str| {
-        let wire = question(text, rtype::A);
+    let ask = |filter: &mut Filter, host: &mut Scripted, ticket: u32, text: &str, qtype: u16| {
+        let wire = question(text, qtype);
         filter.ask(
             host,
             Ticket(ticket),
             Asked { wire: &wire, client: CLIENT, identity: &Identity::default(), door: "tcp" },
         )
     };
-    assert!(matches!(ask(&mut filter, host, 1, "blocked.example"), Outcome::Answer(_)));
+    assert!(matches!(ask(&mut filter, host, 1, "blocked.example", rtype::A), Outcome::Answer(_)));
     assert!(filter.end(host, Ticket(1)).is_empty());
-    assert_eq!(ask(&mut filter, host, 2, "plain.example"), Outcome::Pass);
+    assert_eq!(ask(&mut filter, host, 2, "plain.example", rtype::A), Outcome::Pass);
     assert_eq!(filter.answered(host, Ticket(2), &answer("plain.example", rtype::A, &[1, 1, 1, 1])), None);
     filter.end(host, Ticket(2));
-    assert_eq!(ask(&mut filter, host, 3, "plain.example"), Outcome::Pass);
+    assert_eq!(ask(&mut filter, host, 3, "plain.example", rtype::AAAA), Outcome::Pass);
     filter.end(host, Ticket(3));
-    assert_eq!(filter.spool.len(), 3);
     assert_eq!(host.counters.get(&Counter::VerdictCacheHits), Some(&1), "the second time from the cache");
+    let recorded = std::iter::from_fn(|| filter.spool.take());
+    let asked: Vec<String> = recorded.map(|event| event.verdict.trace[0].said.clone().into()).collect();
+    assert_eq!(asked, ["blocked.example type 1", "plain.example type 1", "plain.example type 28"]);
 }
 
 #[test]

@@ -75,7 +75,8 @@ impl<V> Generations<V> {
             }
         }
         if self.young.len() >= self.capacity {
-            let young = std::mem::take(&mut self.young);
+            // The next generation grows as large.
+            let young = std::mem::replace(&mut self.young, HashMap::with_capacity(self.capacity));
             let old = std::mem::replace(&mut self.old, young);
             self.forget(old);
         }

@@ -9,6 +9,7 @@
 //! asked; [`Case::scored`] goes on with what came back. Its one surprise: a step that is in log mode still
 //! ends the cascade, with the action `allow` and what it would have been in `would`.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -235,7 +236,7 @@ impl Case {
         if world.runs(Step::Special) {
             match special(&self.name, self.held.group.keep_clients_here, &world.policy.local_zones) {
                 Some(Special::Answered(action, why)) => {
-                    self.say(Step::Special, why.to_owned());
+                    self.say(Step::Special, why);
                     let ruling = Ruling::new(action, Reason::Special, None, Wrap::None);
                     let doors = ddr::records(&self.name, &world.policy.designated);
                     return Next::Settled(self.settle(match doors {
@@ -247,7 +248,7 @@ impl Case {
                     self.say(Step::Special, format!("{why}: never scored"));
                     scored = false;
                 }
-                None => self.say(Step::Special, "not special".to_owned()),
+                None => self.say(Step::Special, "not special"),
             }
         }
         self.pause(world);
@@ -257,7 +258,7 @@ impl Case {
         self.say(Step::Group, said);
         let Some(snapshot) = world.snapshot else {
             self.passing = true;
-            self.say(Step::Lists, "no snapshot in force".to_owned());
+            self.say(Step::Lists, "no snapshot in force");
             return Next::Settled(self.failed(Wrap::None));
         };
         if let ControlFlow::Break(ruling) = self.by_lists(world, snapshot) {
@@ -317,7 +318,7 @@ impl Case {
         self.passing = true;
         if holds {
             self.modes = (self.modes.0.softened(), self.modes.1.softened());
-            self.say(Step::Group, "protection is paused".to_owned());
+            self.say(Step::Group, "protection is paused");
         }
     }
 
@@ -439,7 +440,7 @@ impl Case {
                     let said = format!("a little like {} ({})", found.brand, found.how);
                     self.line(Step::LookAlike, said, Some(round_score(found.score)));
                 }
-                None => self.say(Step::LookAlike, "looks like no brand".to_owned()),
+                None => self.say(Step::LookAlike, "looks like no brand"),
             }
         }
         if world.runs(Step::Tunnel) {
@@ -455,7 +456,7 @@ impl Case {
         };
         let names = world.tunnel.observe(self.client, registrable, &self.name, world.now_ms);
         if names <= limit || world.is_popular(&self.name) {
-            return self.next(Step::Tunnel, &format!("within {limit} names a minute under {registrable}"));
+            return self.next(Step::Tunnel, format!("within {limit} names a minute under {registrable}"));
         }
         self.passing = true;
         let rule = format!("tunnel:{registrable}");
@@ -465,7 +466,7 @@ impl Case {
 
     fn by_model(&mut self, world: &mut World<'_>) -> Next {
         let (Some(model), true) = (world.model, world.runs(Step::Model)) else {
-            self.say(Step::Model, "no model in the filter".to_owned());
+            self.say(Step::Model, "no model in the filter");
             return Next::Settled(self.pass(None));
         };
         let thresholds = model.thresholds();
@@ -485,16 +486,16 @@ impl Case {
         if world.scorer && world.runs(Step::Scorer) {
             if let Some((result, model)) = world.known_score(self.name.as_str()) {
                 self.score_known = true;
-                self.say(Step::Budget, WITHIN_BUDGET.to_owned());
+                self.say(Step::Budget, WITHIN_BUDGET);
                 return Next::Settled(self.scored(world, Scored::Result(result, model)));
             }
             if !world.runs(Step::Budget) || self.within_budget(world) {
-                self.say(Step::Budget, WITHIN_BUDGET.to_owned());
+                self.say(Step::Budget, WITHIN_BUDGET);
                 return Next::AskScorer;
             }
             return Next::Settled(self.by_budget(world, block_above));
         }
-        self.say(Step::Scorer, "no scorer".to_owned());
+        self.say(Step::Scorer, "no scorer");
         Next::Settled(self.unsettled())
     }
 
@@ -546,7 +547,7 @@ impl Case {
                 self.say(Step::Popular, format!("in {lists} popularity lists: a model may not block it"));
                 return self.pass(Some(Reason::Popular));
             }
-            self.say(Step::Popular, "not popular".to_owned());
+            self.say(Step::Popular, "not popular");
         }
         let rule = self.model.clone().unwrap_or_default();
         let ruling = self.model_block(reason, rule);
@@ -555,7 +556,7 @@ impl Case {
 
     /// Allowed, and put before a person.
     fn unsettled(&mut self) -> Verdict {
-        self.say(Step::Confidence, "not settled: allowed and queued for vetting".to_owned());
+        self.say(Step::Confidence, "not settled: allowed and queued for vetting");
         self.pass(Some(Reason::NotConfident))
     }
 
@@ -638,16 +639,17 @@ impl Case {
         }
     }
 
-    fn next(&mut self, step: Step, said: &str) -> Flow {
-        self.say(step, said.to_owned());
+    fn next(&mut self, step: Step, said: impl Into<Cow<'static, str>>) -> Flow {
+        self.say(step, said);
         ControlFlow::Continue(())
     }
 
-    fn say(&mut self, step: Step, said: String) {
+    fn say(&mut self, step: Step, said: impl Into<Cow<'static, str>>) {
         self.line(step, said, None);
     }
 
-    fn line(&mut self, step: Step, said: String, score: Option<f64>) {
+    fn line(&mut self, step: Step, said: impl Into<Cow<'static, str>>, score: Option<f64>) {
+        let said = said.into();
         self.trace.push(TraceLine { step, said, decided: false, score });
     }
 }

@@ -57,11 +57,11 @@ pub fn inspect(
     for line in &mut changed.trace {
         line.decided = false;
     }
-    changed.trace.push(TraceLine { step: Step::Response, said, decided: true, score: None });
+    changed.trace.push(TraceLine { step: Step::Response, said: said.into(), decided: true, score: None });
     let paused = !by_law && policy.is_paused(&group.name, asked.now_ms) == Some(true);
     if group.lists == Mode::Log || paused {
         changed.would = Some(action);
-        let said = format!("log mode: allowed, would be {}", action.as_str());
+        let said = format!("log mode: allowed, would be {}", action.as_str()).into();
         changed.trace.push(TraceLine { step: Step::Mode, said, decided: false, score: None });
     } else {
         changed.action = action;

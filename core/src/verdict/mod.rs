@@ -9,6 +9,8 @@ pub mod inspect;
 pub mod precedence;
 pub mod special;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::lists::LocalData;
@@ -186,7 +188,7 @@ pub struct TraceLine {
     /// Which step.
     pub step: Step,
     /// What it found, in words a person reads: `listed by kadhosts as example.com (suffix)`.
-    pub said: String,
+    pub said: Cow<'static, str>,
     /// Whether this line made the verdict.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub decided: bool,

@@ -144,7 +144,7 @@ fn event(seq: u64, name: &str, reason: Reason) -> Event {
         own: Default::default(),
         trace: vec![TraceLine {
             step: Step::Lists,
-            said: format!("{name} <b>&amp;"),
+            said: format!("{name} <b>&amp;").into(),
             decided: true,
             score: None,
         }],

@@ -326,8 +326,12 @@ impl Checker {
         }
         self.filter.end(&mut host, ticket);
         let mut event = self.filter.spool().take()?;
-        let line =
-            unresolved.map(|said| TraceLine { step: Step::Response, said, decided: false, score: None });
+        let line = unresolved.map(|said| TraceLine {
+            step: Step::Response,
+            said: said.into(),
+            decided: false,
+            score: None,
+        });
         event.verdict.trace.extend(line);
         Some(event)
     }

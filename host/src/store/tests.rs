@@ -23,7 +23,8 @@ fn open_keeping(folder: &Path, retention: Retention) -> SqliteStore {
 }
 
 fn event(seq: u64, name: &str, client: &str, action: Action, reason: Reason) -> Event {
-    let line = |step, said: String, score| TraceLine { step, said, decided: action.stops(), score };
+    let line =
+        |step, said: String, score| TraceLine { step, said: said.into(), decided: action.stops(), score };
     let score = (seq % 1000) as f64 / 1000.0;
     let verdict = Verdict {
         action,

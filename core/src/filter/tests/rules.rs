@@ -368,8 +368,7 @@ fn an_answered_address_sets_off_its_rule() {
         upstream.push(last);
         assert_eq!(filter.answered(host, Ticket(1), &upstream).is_some(), stops, "{last}");
         let verdict = filter.spool().take().unwrap().verdict;
-        let said =
-            verdict.trace.iter().find(|line| line.step == Step::Response).map(|line| line.said.as_str());
+        let said = verdict.trace.iter().find(|line| line.step == Step::Response).map(|line| &*line.said);
         let want = "answered with 203.0.113.7, listed by rpz as address 203.0.113.0/24";
         assert_eq!(said, stops.then_some(want));
     }
