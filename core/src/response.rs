@@ -132,15 +132,9 @@ enum Body {
 /// The records of a name's own that answer a question: an alias answers every type.
 fn of_own(query: &Query, records: &[LocalData]) -> Body {
     let qtype = query.question.qtype;
-    let encoded = records.iter().map(|record| match record {
-        LocalData::Address(IpAddr::V4(v4)) => (rtype::A, v4.octets().to_vec()),
-        LocalData::Address(IpAddr::V6(v6)) => (rtype::AAAA, v6.octets().to_vec()),
-        LocalData::Cname(target) => (rtype::CNAME, target.to_wire()),
-        LocalData::Record { rtype, rdata } => (*rtype, rdata.clone()),
-    });
-    let encoded: Vec<(u16, Vec<u8>)> = encoded.collect();
-    let fits = |record: &&(u16, Vec<u8>)| [record.0, rtype::ANY].contains(&qtype) || record.0 == rtype::CNAME;
-    let found: Vec<_> = encoded.iter().filter(fits).cloned().collect();
+    let fits = |rtype: u16| [rtype, rtype::ANY].contains(&qtype) || rtype == rtype::CNAME;
+    let found = records.iter().filter(|record| fits(record.rtype()));
+    let found: Vec<_> = found.map(|record| (record.rtype(), record.to_wire())).collect();
     if !found.is_empty() {
         return Body::Records(found);
     }

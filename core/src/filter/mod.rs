@@ -106,14 +106,14 @@ pub struct Filter {
     force: Force,
     /// While a snapshot takes over from others: those, newest first.
     older: Vec<Force>,
-    verdicts: Generations<(Arc<Verdict>, u64)>,
+    verdicts: Generations<Kept>,
     logits: Generations<f32>,
     scores: Generations<(ScoreResult, String, u64)>,
     tunnel: TunnelSketch,
     budgets: Budgets,
     secret: u64,
     breaker: Breaker,
-    streams: HashMap<Ticket, Stream>,
+    streams: HashMap<Ticket, (Stream, State)>,
     flights: Flights,
     spool: Spool,
     feed: Option<Feed>,
@@ -135,7 +135,6 @@ struct Stream {
     took_us: u64,
     /// The upstream is asked for this name in the place of the question's.
     alias: Option<Name>,
-    state: State,
 }
 
 impl Stream {
@@ -145,13 +144,33 @@ impl Stream {
     }
 }
 
+/// What a question in flight waits for.
 enum State {
-    /// Just asked.
-    Deciding,
     /// Waits for the scorer.
     Waiting(Box<Case>),
     /// Passed on; waits for the upstream's answer.
     Passed(Arc<Verdict>),
+}
+
+/// A verdict that holds for other questions for the name, of whatever type.
+struct Kept {
+    verdict: Arc<Verdict>,
+    /// The type that its trace says was asked for.
+    qtype: u16,
+    until_ms: u64,
+}
+
+impl Kept {
+    /// The verdict on a question for the name.
+    fn verdict(&self, name: &Name, qtype: u16) -> Arc<Verdict> {
+        let mut verdict = Arc::clone(&self.verdict);
+        if qtype != self.qtype
+            && let Some(line) = Arc::make_mut(&mut verdict).trace.first_mut()
+        {
+            line.said = Case::question_line(name, qtype).into();
+        }
+        verdict
+    }
 }
 
 /// A question as the runner hands it in.
@@ -319,7 +338,7 @@ impl Filter {
         };
         host.count(Counter::Queries, 1);
         let (name, qtype) = (query.question.name.clone(), query.question.qtype);
-        let stream = |state| Stream {
+        let stream = Stream {
             query,
             client: asked.client,
             identity: asked.identity.clone(),
@@ -327,7 +346,6 @@ impl Filter {
             time_us,
             took_us: 0,
             alias: None,
-            state,
         };
         let now_ms = time_us / 1_000;
         let layer = self.layer(&name);
@@ -337,13 +355,12 @@ impl Filter {
         let own_verdict = force.snapshot.as_ref().is_some_and(|s| s.is_client_listed(asked.client))
             || held.stops_type(qtype).is_some();
         if !own_verdict
-            && let Some((verdict, until_ms)) = self.verdicts.get(&key)
-            && verdict.snapshot == layer_of(&self.force, &self.older, layer).id()
-            && lasts(*until_ms, now_ms, VERDICT_TTL_MS)
+            && let Some(kept) = self.verdicts.get(&key)
+            && kept.verdict.snapshot == layer_of(&self.force, &self.older, layer).id()
+            && lasts(kept.until_ms, now_ms, VERDICT_TTL_MS)
         {
-            let verdict = Arc::clone(verdict);
+            let verdict = kept.verdict(&name, qtype);
             host.count(Counter::VerdictCacheHits, 1);
-            let stream = stream(State::Deciding);
             return self.settle(host, ticket, stream, verdict);
         }
         let (case, next) = self.world(now_ms, layer, |world| {
@@ -355,12 +372,11 @@ impl Filter {
             Next::Settled(verdict) => {
                 let verdict = Arc::new(verdict);
                 self.remember(host, &case, key, &verdict, now_ms);
-                let stream = stream(State::Deciding);
                 self.settle(host, ticket, stream, verdict)
             }
             Next::AskScorer => {
                 let name = case.name().as_str().to_owned();
-                self.streams.insert(ticket, stream(State::Waiting(Box::new(case))));
+                self.streams.insert(ticket, (stream, State::Waiting(Box::new(case))));
                 match self.ask_scorer(host, ticket, &name) {
                     Ok(()) => Outcome::Wait,
                     Err(why) => self.resume(host, ticket, Scored::Failed(why)),
@@ -400,10 +416,8 @@ impl Filter {
     /// The upstream answered a question that was passed on. Returns the answer that replaces it, or `None` if it
     /// may pass as it is.
     pub fn answered(&mut self, host: &mut dyn Host, ticket: Ticket, wire: &[u8]) -> Option<Outcome> {
-        let mut stream = self.streams.remove(&ticket)?;
-        let State::Passed(verdict) = std::mem::replace(&mut stream.state, State::Deciding) else {
-            return None;
-        };
+        let (stream, state) = self.streams.remove(&ticket)?;
+        let State::Passed(verdict) = state else { return None };
         let now_ms = host.now_ms();
         let changed = decode_answer(wire).ok().and_then(|answer| {
             let asked = Question {
@@ -441,9 +455,8 @@ impl Filter {
     /// The question's stream ended; if nothing was recorded for it yet, it is now. Returns outcomes of others
     /// that waited for a callout that ends with it.
     pub fn end(&mut self, host: &mut dyn Host, ticket: Ticket) -> Vec<(Ticket, Outcome)> {
-        let Some(mut stream) = self.streams.remove(&ticket) else { return Vec::new() };
-        match std::mem::replace(&mut stream.state, State::Deciding) {
-            State::Deciding => Vec::new(),
+        let Some((stream, state)) = self.streams.remove(&ticket) else { return Vec::new() };
+        match state {
             State::Passed(verdict) => {
                 self.record(host, &stream, verdict);
                 Vec::new()
@@ -462,7 +475,7 @@ impl Filter {
 
     /// Whether a question was passed on and its answer is still to come.
     pub fn is_passed(&self, ticket: Ticket) -> bool {
-        self.streams.get(&ticket).is_some_and(|stream| matches!(stream.state, State::Passed(_)))
+        self.streams.get(&ticket).is_some_and(|(_, state)| matches!(state, State::Passed(_)))
     }
 
     /// Every `tick_ms`: looks for a snapshot, sends events.
@@ -518,7 +531,8 @@ impl Filter {
         let layer = self.layer(case.name());
         let current = layer_of(&self.force, &self.older, layer).id() == verdict.snapshot;
         if current && !case.is_passing() {
-            self.verdicts.insert(&key, (Arc::clone(verdict), now_ms + VERDICT_TTL_MS));
+            let (verdict, qtype) = (Arc::clone(verdict), case.qtype());
+            self.verdicts.insert(&key, Kept { verdict, qtype, until_ms: now_ms + VERDICT_TTL_MS });
         }
     }
 
@@ -533,16 +547,14 @@ impl Filter {
         if let Some(target) = alias(&verdict, stream.query.question.qtype) {
             let wire = rewrite::question(&stream.query, target);
             stream.alias = Some(target.clone());
-            stream.state = State::Passed(verdict);
-            self.streams.insert(ticket, stream);
+            self.streams.insert(ticket, (stream, State::Passed(verdict)));
             return Outcome::PassAs(wire);
         }
         if verdict.action.stops() {
             host.count(Counter::Blocked, 1);
             return self.answer(host, &stream, verdict);
         }
-        stream.state = State::Passed(verdict);
-        self.streams.insert(ticket, stream);
+        self.streams.insert(ticket, (stream, State::Passed(verdict)));
         Outcome::Pass
     }
 
@@ -598,11 +610,6 @@ impl Filter {
             return;
         }
         let question = &stream.query.question;
-        let mut verdict = Arc::unwrap_or_clone(verdict);
-        // One that was kept may have been made for another type.
-        if let Some(line) = verdict.trace.first_mut() {
-            line.said = Case::question_line(&question.name, question.qtype).into();
-        }
         let dropped = self.spool.push(Event {
             seq: 0,
             time_ms: stream.time_us / 1_000,
@@ -610,7 +617,7 @@ impl Filter {
             name: question.name.as_str().to_owned(),
             qtype: question.qtype,
             door: stream.door.clone(),
-            verdict,
+            verdict: Arc::unwrap_or_clone(verdict),
             not_confident,
             took_us: stream.took_us,
         });
@@ -646,8 +653,7 @@ impl Filter {
 
     /// Goes on with a question that waited for the scorer.
     fn resume(&mut self, host: &mut dyn Host, ticket: Ticket, scored: Scored) -> Outcome {
-        let Some(mut stream) = self.streams.remove(&ticket) else { return Outcome::Pass };
-        let State::Waiting(mut case) = std::mem::replace(&mut stream.state, State::Deciding) else {
+        let Some((stream, State::Waiting(mut case))) = self.streams.remove(&ticket) else {
             return Outcome::Pass;
         };
         if matches!(scored, Scored::Failed(_)) {

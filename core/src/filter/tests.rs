@@ -244,6 +244,7 @@ fn every_question_is_recorded_once_and_every_answer_given_once() {
     filter.end(host, Ticket(2));
     assert_eq!(ask(&mut filter, host, 3, "plain.example", rtype::AAAA), Outcome::Pass);
     filter.end(host, Ticket(3));
+    assert_eq!(filter.spool.len(), 3);
     assert_eq!(host.counters.get(&Counter::VerdictCacheHits), Some(&1), "the second time from the cache");
     let recorded = std::iter::from_fn(|| filter.spool.take());
     let asked: Vec<String> = recorded.map(|event| event.verdict.trace[0].said.clone().into()).collect();

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::message::rtype;
 use crate::name::Name;
 use crate::verdict::Action;
 
@@ -121,6 +122,28 @@ pub enum LocalData {
         /// Its data as on the wire, names uncompressed.
         rdata: Vec<u8>,
     },
+}
+
+impl LocalData {
+    /// Its type.
+    pub fn rtype(&self) -> u16 {
+        match self {
+            Self::Address(IpAddr::V4(_)) => rtype::A,
+            Self::Address(IpAddr::V6(_)) => rtype::AAAA,
+            Self::Cname(_) => rtype::CNAME,
+            Self::Record { rtype, .. } => *rtype,
+        }
+    }
+
+    /// Its data as on the wire, names uncompressed.
+    pub fn to_wire(&self) -> Vec<u8> {
+        match self {
+            Self::Address(IpAddr::V4(v4)) => v4.octets().to_vec(),
+            Self::Address(IpAddr::V6(v6)) => v6.octets().to_vec(),
+            Self::Cname(target) => target.to_wire(),
+            Self::Record { rdata, .. } => rdata.clone(),
+        }
+    }
 }
 
 /// What narrows a rule. All of it must hold.

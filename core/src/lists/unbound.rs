@@ -231,12 +231,13 @@ impl Config {
                 Some((_, Kind::Redirect)) => Scope::Suffix,
                 _ => Scope::Exact,
             };
-            let rtype = only_type(&data);
+            // An alias answers every type.
+            let types = Some(data.rtype()).filter(|rtype| is_typed && *rtype != records::CNAME);
+            let types: Vec<u16> = types.into_iter().collect();
             let effect = match &data {
                 LocalData::Address(address) if hosts::is_sinkhole(*address) => Effect::Listed,
                 _ => Effect::Answer(vec![data]),
             };
-            let types: Vec<u16> = rtype.filter(|_| is_typed).into_iter().collect();
             own_data.entry(name.clone()).or_default().extend(&types);
             let conditions = Conditions { types, ..Conditions::default() };
             let rule = Rule { trigger: of(name, scope), effect, conditions };
@@ -277,16 +278,6 @@ fn zone_above(name: &Name, zones: &HashMap<Name, Zone>) -> Option<(Name, Kind)> 
         let apex = Name::parse(suffix).ok()?;
         zones.get(&apex).map(|zone| (apex, zone.kind))
     })
-}
-
-/// The type that a record answers; `None` for an alias, which answers all.
-fn only_type(data: &LocalData) -> Option<u16> {
-    match data {
-        LocalData::Address(IpAddr::V4(_)) => Some(records::A),
-        LocalData::Address(IpAddr::V6(_)) => Some(records::AAAA),
-        LocalData::Cname(_) => None,
-        LocalData::Record { rtype, .. } => Some(*rtype),
-    }
 }
 
 fn of(name: Name, scope: Scope) -> Trigger {

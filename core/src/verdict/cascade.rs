@@ -215,6 +215,11 @@ impl Case {
         &self.name
     }
 
+    /// The type asked for.
+    pub fn qtype(&self) -> u16 {
+        self.qtype
+    }
+
     /// The group of the client.
     pub fn held(&self) -> &Held {
         &self.held

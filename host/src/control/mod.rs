@@ -132,7 +132,8 @@ pub struct Published {
 impl Published {
     /// Mandatory lists in force that hold a name for somebody, whatever people decide of it.
     pub fn mandatory(&self, name: &str) -> BTreeSet<String> {
-        let (Ok(name), snapshot) = (Name::parse(name), &self.opened) else { return BTreeSet::new() };
+        let Ok(name) = Name::parse(name) else { return BTreeSet::new() };
+        let snapshot = &self.opened;
         let matches = snapshot.lookup(&name).into_iter().filter(|found| *found.effect != Effect::Allow);
         let lists = matches.filter_map(|found| snapshot.lists().get(usize::from(found.list)));
         let holds = |list: &&ListInfo| list.role == ListRole::Mandatory && list.mode == Mode::Enforce;
