@@ -8,6 +8,7 @@
 pub mod dga;
 mod load;
 mod random;
+pub mod suite;
 
 pub use load::{DataError, lines};
 pub use random::Random;
