@@ -102,7 +102,7 @@ pub fn train(
     let sources = corpus.sources.iter().map(|used| Origin {
         source: used.tag.clone(),
         origin: if used.tag == GENERATED {
-            "generators of algorithmic names, models/src/data/dga.rs".into()
+            "generators of algorithmic names, models/src/data/dga".into()
         } else {
             SOURCES.iter().find(|source| source.tag == used.tag).map_or("", |source| source.origin).into()
         },
