@@ -7,8 +7,8 @@
 //! ```
 //!
 //! No scheme is a copy of a program or of its constants, and no name of a real campaign is meant: a scheme
-//! says which letters, how many, in which order. The surprise: names come in campaigns of [`CAMPAIGN`], as
-//! malware's do; a campaign keeps what is held (a seed word, a choice of letters), and only the rest varies.
+//! says which letters, how many, in which order. The surprise: names come in campaigns, as malware's
+//! do: a campaign keeps what is held (a seed word, a choice of letters), and only the rest varies.
 
 mod schemes;
 mod words;

@@ -1,9 +1,10 @@
-//! The schemes: what a publication says of a kind of generator, as data.
+//! The schemes: what publications say of kinds of generators, as data.
 //!
 //! Each entry names the families whose descriptions it was written after. What is taken from them is the
-//! shape (alphabet, lengths, order, suffixes), as their authors print it in prose and tables: Plohmann et
-//! al., "A Comprehensive Measurement Study of Domain Generating Malware" (USENIX Security 2016) for most,
-//! vendors' reports for the others. Families that differ by their constants alone share one entry.
+//! shape (alphabet, lengths, order, suffixes) as prose and tables print it and as samples on public lists
+//! show it: Plohmann et al., "A Comprehensive Measurement Study of Domain Generating Malware" (USENIX
+//! Security 2016) for most, the reports that each kind names for the others. Families that differ by their
+//! constants alone share an entry.
 
 use std::ops::RangeInclusive;
 
@@ -139,9 +140,9 @@ const fn syllables(units: &'static [&'static str], lengths: Lengths) -> Label {
     Syllables { consonants: CONSONANTS, vowels: VOWELS, units, lengths }
 }
 
-/// Letters, each as likely as another, by congruences and shifts over a date or a constant. Porras et al., "An
-/// Analysis of Conficker's Logic and Rendezvous Points" (SRI, 2009); Stone-Gross et al., "Your Botnet is My
-/// Botnet" (Torpig, CCS 2009); Plohmann et al. for the rest.
+/// Letters, each as likely as another, by congruences and shifts over a date or a constant. Porras et al.,
+/// "An Analysis of Conficker's Logic and Rendezvous Points" (SRI, 2009); Stone-Gross et al., "Your Botnet is
+/// My Botnet" (Torpig, CCS 2009); Plohmann et al. for the rest.
 const ARITHMETIC: &[Scheme] = &[
     // Conficker A and B: 5 to 11; C: 4 to 9.
     scheme(8, Drawn(LETTERS, &[5..=11, 4..=9]), &["com", "net", "org", "info", "biz", "ws", "cn", "cc"]),
@@ -194,8 +195,9 @@ const ALPHANUMERIC: &[Scheme] = &[
     scheme(1, Drawn(LETTERS_DIGITS, &[5..=8]), COUNTRIES),
 ];
 
-/// Digests of a date and a counter, or their heads, and other codes. Plohmann et al.; "Dyre: Emerging threat on
-/// financial fraud landscape" (Symantec, 2015); "CCleanup: A Vast Number of Machines at Risk" (Talos, 2017).
+/// Digests of a date and a counter, or their heads, and other codes. Plohmann et al.; "Dyre: Emerging threat
+/// on financial fraud landscape" (Symantec, 2015); "CCleanup: A Vast Number of Machines at Risk" (Talos,
+/// 2017).
 const HASH: &[Scheme] = &[
     // Bamital, Omexo, Tinynuke (32), Gspy (16); Dyre puts a letter before.
     scheme(4, Drawn(HEXADECIMAL, &[32..=32, 16..=16, 10..=12, 20..=24]), CLASSIC),
@@ -219,7 +221,7 @@ const HASH: &[Scheme] = &[
     scheme(1, Series(&[Held(&Words(&[&[Nouns, Technical]], &[""])), Drawn(DIGITS, &[3..=5])]), CHEAP),
 ];
 
-/// What can be spoken and means nothing. Royal, "Analysis of the Kraken Botnet" (Damballa, 2008), and the same
+/// What can be spoken and means nothing. Royal, "Analysis of the Kraken Botnet" (Damballa, 2008), and that
 /// house on Pushdo (2013); Plohmann et al.
 const SYLLABLES: &[Scheme] = &[
     // Simda: a consonant and a vowel by turns, 5 to 11 letters.
@@ -282,7 +284,7 @@ const SYLLABLES: &[Scheme] = &[
 ];
 
 /// A few words of a list. Geffner, "End-to-End Analysis of a Domain Generating Algorithm Malware Family"
-/// (Suppobox, Black Hat 2013); Skuratovich, "Matsnu" (Check Point, 2015); 360 Netlab on BigViktor (2020).
+/// (Suppobox, Black Hat 2013); Check Point on Matsnu (2015); 360 Netlab on BigViktor (2020).
 const WORDS: &[Scheme] = &[
     // Suppobox, Pizd: two words of one list.
     scheme(
@@ -315,7 +317,8 @@ const WORDS: &[Scheme] = &[
         ]),
         COM,
     ),
-    // CharBot (Peck et al., "CharBot", IEEE Access 2019): two characters of a known name replaced.
+    // Two characters of a known name replaced: Peck et al., "CharBot: A Simple and Effective Method for
+    // Evading DGA Classifiers" (2019).
     scheme(
         4,
         Changed {
@@ -338,7 +341,8 @@ const WORDS: &[Scheme] = &[
     ),
 ];
 
-/// Words of a running text, until there are enough letters. CSIS on Rovnix (2014); Plohmann et al. on Gozi.
+/// Words of a running text, until there are enough letters. Plohmann et al. on Gozi and Rovnix;
+/// Curtin et al., "Detecting DGA domains with recurrent neural networks and side information" (2018).
 const TEXT: &[Scheme] = &[
     // Gozi: standards, constitutions, Latin theses (12 to 24).
     scheme(4, Text(&[Plain, Plain, Technical, Technical, Nouns, Verbs], &[10..=20]), &["com", "com", "ru"]),
