@@ -8,14 +8,15 @@
 //! like a more popular one are kept too, as exempt, so that what many people use imitates nothing.
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hasher};
 
+use super::grams::Grams;
 use super::look_alike;
+use super::near::{self, Near};
 use super::skeleton::Skeleton;
 use crate::name::Name;
 
 /// Shorter labels are too easily hit by chance, bytes.
-pub const MIN_LABEL_BYTES: usize = 4;
+pub const MIN_LABEL_BYTES: usize = 3;
 /// How many brands [`Brands::from_popular`] takes at most.
 pub const MAX_BRANDS: usize = 30_000;
 const VERSION: u8 = 1;
@@ -51,30 +52,17 @@ impl<'a> Brand<'a> {
     }
 }
 
-/// How well known a brand is, by its rank among the brands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fame {
-    /// Any other.
-    Known,
-    /// Among the first 5,000: weak signs of an imitation are enough.
-    WellKnown,
-    /// Among the first 2,000: looked for among the words of a label.
-    Famous,
-}
-
-const FAMOUS: usize = 2_000;
-const WELL_KNOWN: usize = 5_000;
-
 /// All brands, most popular first.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Brands {
     /// Registrable domains, one a line.
     text: String,
-    count: usize,
-    /// Where the brands behind the famous ones start in `text`, and those behind the well known.
-    edges: [u32; 2],
-    /// Hash of a skeleton and where the brand that has it starts in `text`.
+    /// Where each starts in `text`.
+    starts: Vec<u32>,
+    /// Hash of a skeleton and the rank of the brand that has it.
     by_skeleton: Vec<(u32, u32)>,
+    near: Near,
+    grams: Grams,
     exempt: HashSet<String>,
 }
 
@@ -103,33 +91,31 @@ impl Brands {
     }
 
     fn index<'a>(brands: impl Iterator<Item = &'a str>, exempt: HashSet<String>) -> Self {
-        let mut made = Self { exempt, edges: [u32::MAX; 2], ..Self::default() };
+        let mut made = Self { exempt, ..Self::default() };
         for registrable in brands {
-            let start = made.text.len() as u32;
-            match made.count {
-                FAMOUS => made.edges = [start, u32::MAX],
-                WELL_KNOWN => made.edges = [made.edges.first().copied().unwrap_or(start), start],
-                _ => {}
-            }
-            made.count += 1;
+            let rank = made.starts.len() as u32;
+            made.starts.push(made.text.len() as u32);
             made.text.push_str(registrable);
             made.text.push('\n');
             if let Some(skeleton) = Skeleton::of(Brand { registrable }.label()) {
-                made.by_skeleton.push((hash(&skeleton.folded), start));
+                made.by_skeleton.push((near::hash(skeleton.folded.as_bytes(), &[]), rank));
             }
         }
         made.by_skeleton.sort_unstable();
-        made
+        let labels = made.text.lines().map(|registrable| Brand { registrable }.label());
+        let near = Near::new(labels.clone());
+        let grams = Grams::new(labels);
+        Self { near, grams, ..made }
     }
 
     /// How many brands there are.
     pub fn len(&self) -> usize {
-        self.count
+        self.starts.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.starts.is_empty()
     }
 
     /// How many popular names are exempt, because they look like a more popular one.
@@ -142,29 +128,39 @@ impl Brands {
         self.exempt.contains(registrable)
     }
 
-    /// The brand with this folded skeleton.
-    pub(super) fn find(&self, folded: &str) -> Option<(Brand<'_>, Fame)> {
-        let hash = hash(folded);
+    /// The brand of a rank, counted from 0.
+    pub(super) fn ranked(&self, rank: u32) -> Option<Brand<'_>> {
+        let start = *self.starts.get(rank as usize)?;
+        let registrable = self.text.get(start as usize..)?.split('\n').next()?;
+        Some(Brand { registrable })
+    }
+
+    /// The brand with this folded skeleton, and its rank.
+    pub(super) fn find(&self, folded: &str) -> Option<(Brand<'_>, u32)> {
+        let hash = near::hash(folded.as_bytes(), &[]);
         let first = self.by_skeleton.partition_point(|(other, _)| *other < hash);
         let same = self.by_skeleton.iter().skip(first).take_while(|(other, _)| *other == hash);
-        same.filter_map(|(_, start)| {
-            let registrable = self.text.get(*start as usize..)?.split('\n').next()?;
-            let brand = Brand { registrable };
-            let [famous, well_known] = self.edges;
-            let fame = match *start {
-                start if start < famous => Fame::Famous,
-                start if start < well_known => Fame::WellKnown,
-                _ => Fame::Known,
-            };
-            (Skeleton::of(brand.label())?.folded == folded).then_some((brand, fame))
+        same.filter_map(|(_, rank)| {
+            let brand = self.ranked(*rank)?;
+            (Skeleton::of(brand.label())?.folded == folded).then_some((brand, *rank))
         })
         .next()
+    }
+
+    /// Ranks of the brands that may be one edit away from a label.
+    pub(super) fn near(&self, label: &str) -> Vec<u32> {
+        self.near.candidates(label)
+    }
+
+    /// How usual three letters beside each other are among the brands.
+    pub(super) fn grams(&self) -> &Grams {
+        &self.grams
     }
 
     /// The section's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
-        out.extend_from_slice(&(self.count as u32).to_le_bytes());
+        out.extend_from_slice(&(self.len() as u32).to_le_bytes());
         out.extend_from_slice(&(self.exempt.len() as u32).to_le_bytes());
         out.extend_from_slice(self.text.as_bytes());
         let mut exempt: Vec<_> = self.exempt.iter().collect();
@@ -215,13 +211,7 @@ impl Brands {
 fn is_brand_label(label: &str) -> bool {
     let plain = label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     let letters = label.bytes().filter(u8::is_ascii_lowercase).count();
-    plain && label.len() >= MIN_LABEL_BYTES && letters >= MIN_LABEL_BYTES && !label.starts_with("xn--")
-}
-
-fn hash(folded: &str) -> u32 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(folded.as_bytes());
-    hasher.finish() as u32
+    plain && letters >= MIN_LABEL_BYTES && !label.starts_with("xn--")
 }
 
 #[cfg(test)]
@@ -241,10 +231,10 @@ mod tests {
     #[test]
     fn brands_are_the_first_of_each_skeleton_and_long_enough() {
         let brands = Brands::from_popular(POPULAR);
-        assert_eq!(brands.len(), 2, "{brands:?}");
+        assert_eq!(brands.len(), 3, "google, paypal and bbc: {}", brands.text);
         assert_eq!(brands.find("google").unwrap().0.registrable, "google.com");
         assert_eq!(brands.find("paypal").unwrap().0.label(), "paypal");
-        assert!(brands.find("bbc").is_none() && brands.find("").is_none());
+        assert!(brands.find("bbc").is_some() && brands.find("").is_none());
         assert!(brands.is_exempt("paypai.org") && brands.exempt_len() == 1);
     }
 
@@ -269,15 +259,11 @@ mod tests {
     }
 
     #[test]
-    fn fame_follows_the_rank() {
-        let many: Vec<String> = (0..6000).map(|number| format!("brand{}x.com", to_letters(number))).collect();
-        let brands = Brands::from_popular(many.iter().map(String::as_str));
-        let fame = |number| brands.find(&format!("brand{}x", to_letters(number))).unwrap().1;
-        assert_eq!([0, 1999].map(fame), [Fame::Famous; 2]);
-        assert_eq!([2000, 4999].map(fame), [Fame::WellKnown; 2]);
-        assert_eq!([5000, 5999].map(fame), [Fame::Known; 2]);
-        let few = Brands::from_popular(POPULAR);
-        assert_eq!(few.find("paypal").unwrap().1, Fame::Famous);
+    fn brands_are_ranked_in_the_order_given() {
+        let brands = Brands::from_popular(POPULAR);
+        assert_eq!(brands.find("paypal").unwrap(), (brands.ranked(1).unwrap(), 1));
+        assert_eq!(brands.ranked(3), None);
+        assert_eq!(brands.near("gogle"), [0]);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Which characters are read as which plain letters and digits.
 //!
 //! Derived from Unicode's `confusables.txt` (UTS #39, version 18; Unicode License v3) and from canonical
-//! decompositions: those characters of the basic plane that a domain name may hold and that come down to one or
-//! two plain ones. Right-to-left scripts are left out, because IDNA forbids to mix them with Latin. To these
-//! come lower-case letters that fonts draw like small Latin capitals (Cyrillic ve and en), which UTS #39
-//! compares as capitals only.
+//! decompositions: those letters and digits that a domain name may hold and that come down to one or two plain
+//! ones. Right-to-left scripts are left out, because IDNA forbids to mix them with Latin. To these come
+//! lower-case letters that fonts draw like small Latin capitals (Cyrillic ve and en), which UTS #39 compares as
+//! capitals only, and a few that imitations use though UTS #39 stops short of a plain letter (beta and the soft
+//! sign as b, ze as 3, shcha as w).
 
 use std::sync::LazyLock;
 
@@ -42,58 +43,58 @@ const ACCENTED: &[(&str, &str)] = &[
 
 /// Letters and digits of any script, by the plain ones that they look like.
 const LOOK_ALIKES: &[(&str, &str)] = &[
-    ("2", "ƻᒿᘖ"),
-    ("3", "३૩ᜂꣶ"),
-    ("6", "бⳓꕃ"),
-    ("7", "ᜪ"),
-    ("8", "ȣ৪੪ꖉ"),
-    ("9", "৭੧୨൭ⳋꝯ"),
-    ("a", "ɑάαаӑӓᗅἀἁἂἃἄἅἆἇὰᾰᾱᾶꓮꭤ"),
+    ("2", "ƻᒿᘖꛯ"),
+    ("3", "ǯȝɜʒзӟӡ३૩ᜂꣶ𑣊𖼻"),
+    ("4", "Ꮞ𖺂"),
+    ("6", "бᏮⳓꕃ𑣕"),
+    ("7", "ᜪ𑣆𖺊"),
+    ("8", "ȣ৪੪ꖉ𐌚𖧾"),
+    ("9", "৭੧୨൭ⳋꝯ𑣌𑣖𖧁𞋲"),
+    ("a", "ɐɑάαаӑӓᎪᗅᴀἀἁἂἃἄἅἆἇὰᾰᾱᾶꓮꭤ𐊠𖽀"),
     ("aa", "ꜳ"),
     ("ae", "ӕ"),
     ("ao", "ꜵ"),
     ("au", "ꜷ"),
     ("av", "ꜹꜻ"),
     ("ay", "ꜽ"),
-    ("b", "ƀƃɓʙвѣҍᑲᑳᖯᗷꓐꕗ"),
-    ("c", "ȼςсҫငၚᴄⲥꓚ"),
+    ("b", "ƀƃƅɓʙβвъьѣҍᏏᏴᑲᑳᖯᗷꓐꕗꞵꟗ𐊂𐊡𐌁𐌜"),
+    ("c", "ȼςсҫငၚᏟᴄⲥꓚ𐊢𐌂𐐽𐔛𑣩𑣲"),
     ("co", "ꭃꭄ"),
-    ("d", "ƌɖɗԁᑯᗞᗪᴅꓒꓓ"),
+    ("d", "ƌɖɗԁժᎠᏧᑯᗞᗪᴅꓒꓓ𐆋"),
     ("dz", "ʣ"),
-    ("e", "ɇəέεеѐёєҽҿӗᴇⴹꓰꗋꬲ"),
-    ("f", "ƒʄքᖴᵮẝꓝꜰꞙꬵ"),
+    ("e", "ǝɇɘəɛέεеѐёєҽҿӗᎬᴇἐἑἒἓἔἕὲⴹꓰꗋꬲ𐊆"),
+    ("f", "ƒʄքᖴᵮẝꓝꜰꞙꬵ𐊇𐊥𐔥𑣂"),
     ("fn", "ʩ"),
-    ("g", "ƍɠɡɢցᶃꓖ"),
-    ("h", "ɦʜнћһհᕼꓧꚕ"),
-    ("i", "ɨɩɪΐίιϊіїւᵻᵼἰἱἲἳἴἵἶἷὶῐῑῒῖῗⲓꙇ"),
-    ("j", "ɉɟϳјյᒍᴊꓙ"),
-    ("k", "ƙκкќқҟᛕᴋⲕꓗ"),
-    ("l", "ƚǀɫɭʟӏ۱ᒪᛁᛅᛐⵊⵏꓡꓲꕯꞁꟾ"),
+    ("g", "ƍɠɡɢցᏀᏳᶃꓖ"),
+    ("h", "ɦɧʜнћһհᎻᏂᏲᕼꓧꚕ𐋏"),
+    ("i", "ɨɩɪΐίιϊіїւᎥᵻᵼἰἱἲἳἴἵἶἷὶῐῑῒῖῗⲓꙇ𑣃"),
+    ("j", "ɉɟϳјյᎫᒍᴊꓙ"),
+    ("k", "ƙʞκкќқҟᏦᛕᴋⲕꓗ𐔘"),
+    ("l", "ƚǀɫɭʟӏ۱Ꮮᒪᛁᛅᛐⵊⵏꓡꓲꕯꞁꟾ꠰𐊊𐌉𐌠𐔎𐔦𑷚𑷡𖫤𖵣𖼖𖼨𝍷𞅁"),
     ("ll", "ǁ"),
     ("ls", "ʪ"),
     ("lz", "ʫ"),
-    ("m", "мᗰᛖᴍꓟ"),
-    ("n", "ƞɲɳɴήηпղոռᴎᵰἠἡἢἣἤἥἦἧὴῆꓠ"),
-    ("o", "ɵθοσόϭоѳӧөӫօ۵०০੦૦ଠ୦௦౦೦ഠ൦๐໐ဝ၀ჿᄋᆼዐፀ០ᩅ᪀᪐ᴏᴑὀὁὂὃὄὅὸⲑⲟⴱⵁⵔꓳꚢꝋꬽꬾ"),
+    ("m", "мᎷᗰᛖᴍꓟ𐊰𐌑"),
+    ("n", "ƞɲɳɴήηπпղոռᴎᵰἠἡἢἣἤἥἦἧὴῆꓠ𐔓𑪾"),
+    ("o", "ɵʘθοσόϭоѳӧөӫօ۵०০੦૦ଠ୦௦౦೦ഠ൦๐໐ဝ၀ჿᄋᆼዐፀᎤᎾᏫ០ᩅ᪀᪐ᴏᴑὀὁὂὃὄὅὸⲑⲟⴱⵁⵔ〇ꓳꚢꝋꬽꬾ𐊒𐊫𐌏𐐬𐓪𐔖𐔞𑄤𑓐𑣈𑣗𑣠𑷠𖦛𖫩𖺀𞅀𞋰"),
     ("oo", "ᅇᇮꚙꝏ"),
     ("oy", "ѹ"),
-    ("p", "ƥƿρϸрᑭᴘᵽῤῥⲣⳏꓑ"),
-    ("q", "ʠԛգզⵕ"),
-    ("r", "ɍɼɽʀгяѓғᖇᴦᵲⲅꓣꭇꭈ"),
-    ("rn", "ɱՠᵯꭑ"),
-    ("s", "ƽʂѕടჽᵴꓢꕶꜱ"),
-    ("ss", "βꞵꟗ"),
-    ("t", "ƫƭτтᴛᵵㄒ丅ꓔꔋ"),
+    ("p", "ƥƿρϸрᏢᑭᴘᵽῤῥⲣⳏꓑ𐊕"),
+    ("q", "ɋʠԛգզⵕ"),
+    ("r", "ɍɼɽʀгѓғᎡᏒᖇᴦᵲⲅꓣꭇꭈ𖨙𖼵"),
+    ("rn", "ɱՠᵯꭑ𑜀𑣣"),
+    ("s", "ƨƽʂѕടჽᏕᏚᵴꓢꕶꜱ𐊖𐑈𑣁𖫖𖼺"),
+    ("t", "ƫƭτтᎢᎿᴛᵵㄒ丅ꓔꔋ𐊗𐊱𐌕𖼊𝍳"),
     ("tf", "ꝷ"),
     ("ts", "ʦ"),
-    ("u", "ʋΰμυϋύцџսሀᑌᴜᵾὐὑὒὓὔὕὖὗὺῠῡῢῦῧꓴꞟꭎꭒ"),
+    ("u", "ʋΰμυϋύцџսሀᏌᑌᴜᵾὐὑὒὓὔὕὖὗὺῠῡῢῦῧꓴꞟꭎꭒ𐓶𑣘𖽂"),
     ("ue", "ᵫ"),
     ("uo", "ꭣ"),
-    ("v", "νѵѷ۷ᐯᴠⴸꓦꛟ"),
-    ("w", "ɯωώшѡѽԝաᴡⲽꓪꝡꟺ"),
-    ("x", "χхᕁᕽᚷᝣᳵⵝꓫ"),
-    ("y", "ƴɏɣʏγуўүұӯӱӳყᶌỿⲩㄚ丫ꓬꚲꭚ"),
-    ("z", "ƶȥʐᴢᵶⱬⲍⴭꓜꛉ"),
+    ("v", "νѵѷ۷Ꮩᐯᴠⴸꓦꛟ𐔝𑜆𑣀𖼈𞅅"),
+    ("w", "ɯωώшщѡѽԝաᎳᏔᴡὠὡὢὣὤὥὦὧὼῶⲽꓪꝡꟺ𑓅𑜊𑜎𑜏𑣦𑣯"),
+    ("x", "χхᕁᕽᚷᝣᳵⵝꓫ𐊐𐊴𐌗𐌢𐔧𑣬"),
+    ("y", "ƴɏɣʏγуўүұӯӱӳყᎩᎽᶌỿⲩㄚ丫ꓬꚲꭚ𐊲𑣄𑣜𖽃"),
+    ("z", "ƶȥʐᏃᴢᵶⱬⲍⴭꓜꛉ𐋵𐔇𑣥𑪼"),
 ];
 
 /// How a character differs from what it is read as.
@@ -118,6 +119,17 @@ static BY_CHARACTER: LazyLock<Vec<(char, &'static str, Kind)>> = LazyLock::new(|
 pub(super) fn plain(character: char) -> Option<(&'static str, Kind)> {
     let at = BY_CHARACTER.binary_search_by_key(&character, |(from, ..)| *from).ok()?;
     BY_CHARACTER.get(at).map(|(_, plain, kind)| (*plain, *kind))
+}
+
+/// What a few characters are read as too, when their first reading makes no brand.
+pub(super) fn second(character: char) -> Option<&'static str> {
+    match character {
+        'ß' => Some("b"),
+        'ғ' => Some("f"),
+        'υ' | 'ս' => Some("v"),
+        'η' | 'ո' => Some("h"),
+        _ => None,
+    }
 }
 
 /// Whether a character is only a mark on the one before it.

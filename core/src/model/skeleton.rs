@@ -17,12 +17,33 @@ pub(super) struct Skeleton {
     pub(super) look_alikes: bool,
     /// It holds plain letters.
     pub(super) latin: bool,
+    /// It holds one character that looks like no plain one: [`UNKNOWN`] in `plain`.
+    pub(super) unknown: bool,
+    /// It may be read in a second way.
+    pub(super) ambiguous: bool,
 }
 
+/// Stands for a character that looks like no plain one. No name holds it.
+pub(super) const UNKNOWN: char = '?';
+
 impl Skeleton {
-    /// The skeleton of a label in A-label form. `None` if it does not decode, or holds a character that looks
-    /// like no plain one.
+    /// The skeleton of a label in A-label form. `None` if it does not decode, or holds more than one character
+    /// that looks like no plain one.
     pub(super) fn of(label: &str) -> Option<Self> {
+        Self::read_as(label, |_| None)
+    }
+
+    /// The skeleton by the second reading of those characters that have two.
+    pub(super) fn second_of(label: &str) -> Option<Self> {
+        Self::read_as(label, confusables::second)
+    }
+
+    /// Whether it is written in other scripts alone.
+    pub(super) fn is_foreign(&self) -> bool {
+        (self.look_alikes || self.unknown) && !self.latin
+    }
+
+    fn read_as(label: &str, second: impl Fn(char) -> Option<&'static str>) -> Option<Self> {
         let mut skeleton = Self {
             plain: String::with_capacity(label.len()),
             folded: String::new(),
@@ -30,6 +51,8 @@ impl Skeleton {
             rare_accents: false,
             look_alikes: false,
             latin: false,
+            unknown: false,
+            ambiguous: false,
         };
         match label.strip_prefix("xn--") {
             None => {
@@ -38,7 +61,7 @@ impl Skeleton {
             }
             Some(encoded) => {
                 for character in idna::punycode::decode_to_string(encoded)?.chars() {
-                    skeleton.read(character)?;
+                    skeleton.read(character, second(character))?;
                 }
             }
         }
@@ -46,15 +69,15 @@ impl Skeleton {
         Some(skeleton)
     }
 
-    fn read(&mut self, character: char) -> Option<()> {
+    fn read(&mut self, character: char, second: Option<&str>) -> Option<()> {
         if character.is_ascii() {
             self.plain.push(character.to_ascii_lowercase());
             self.latin |= character.is_ascii_alphabetic();
         } else if confusables::is_mark(character) {
             (self.accents, self.rare_accents) = (true, true);
-        } else {
-            let (plain, kind) = confusables::plain(character)?;
-            self.plain.push_str(plain);
+        } else if let Some((first, kind)) = confusables::plain(character) {
+            self.plain.push_str(second.unwrap_or(first));
+            self.ambiguous |= confusables::second(character).is_some();
             match kind {
                 Kind::Accent => {
                     self.accents = true;
@@ -63,20 +86,30 @@ impl Skeleton {
                 }
                 Kind::LookAlike => self.look_alikes = true,
             }
+        } else if self.unknown {
+            return None;
+        } else {
+            self.unknown = true;
+            self.plain.push(UNKNOWN);
         }
         Some(())
     }
 }
 
-/// `0` as `o`, `1` and `i` as `l`, `3` as `e`, `5` as `s`, `rn` as `m`, `vv` as `w`.
-fn fold(plain: &str) -> String {
+/// Digits as the letters that they stand for, `i` as `l`, `rn` as `m`, `vv` as `w`.
+pub(super) fn fold(plain: &str) -> String {
     let mut folded = String::with_capacity(plain.len());
     for byte in plain.bytes() {
         let letter = match byte {
             b'0' => 'o',
             b'1' | b'i' => 'l',
+            b'2' => 'z',
             b'3' => 'e',
+            b'4' => 'a',
             b'5' => 's',
+            b'6' | b'8' => 'b',
+            b'7' => 't',
+            b'9' => 'g',
             other => char::from(other),
         };
         let pair = match letter {
@@ -132,6 +165,19 @@ mod tests {
         assert!(!cyrillic.accents && cyrillic.look_alikes);
         let plain = of("paypal");
         assert!(!plain.accents && !plain.look_alikes);
+    }
+
+    #[test]
+    fn some_characters_have_a_second_reading() {
+        let name = crate::name::Name::parse("faceßook").unwrap();
+        assert!(of("faceßook").ambiguous && of("faceßook").plain == "facessook");
+        assert_eq!(Skeleton::second_of(name.as_str()).unwrap().plain, "facebook");
+        assert!(!of("fácebook").ambiguous);
+    }
+
+    #[test]
+    fn one_character_that_looks_like_no_plain_one_is_kept_apart() {
+        assert_eq!((of("faceジook").plain.as_str(), of("faceジook").unknown), ("face?ook", true));
     }
 
     #[test]

@@ -1,0 +1,386 @@
+//! How the points of typing errors were fitted, and how the rule is judged.
+//!
+//! Made names (the classes that dnstwist and URLCrazy describe, of brands drawn by rank) stand against clean names
+//! that are no brand's. Both are parted by the hash of their registrable domain: one half is fitted on, the other
+//! judged on. Needs the training data: in `TEST_DATA`, else beside the repository; without it nothing runs.
+
+use std::collections::HashSet;
+
+use super::points::{BASE, POINTS};
+use super::tests::data;
+use super::typo::{GROUPS, LEVELS, Levels, slips};
+use super::*;
+use crate::model::near::hash;
+
+/// A small generator of numbers, the same on every run.
+pub(super) struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % sides as u64) as usize
+    }
+
+    fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[self.roll(all.len())]
+    }
+}
+
+const TYPOS: [&str; 12] = [
+    "omission", "repetition", "transposition", "replacement", "insertion", "vowel", "bitsquatting", "hyphenation",
+    "addition", "www", "suffix", "anykey",
+];
+const KEYS: [&str; 26] = [
+    "qwsz", "vghn", "xdfv", "erfcxs", "wsdr34", "rtgvcd", "tyhbvf", "yujnbg", "uiok89", "uikmnh", "iolmj", "opk",
+    "njk", "bhjm", "iplk90", "ol0", "wa12", "etdf45", "wedxza", "ryfg56", "yihj78", "cfgb", "qeas23", "zsdc", "tugh67",
+    "asx",
+];
+
+/// A typing error of a class in a label; nothing where the label has no place for it.
+fn typing_error(class: &str, label: &str, dice: &mut Dice) -> Option<String> {
+    let letters: Vec<char> = label.chars().collect();
+    let at = dice.roll(letters.len());
+    let mut typed = letters.clone();
+    let key = |letter: char, dice: &mut Dice| {
+        let near: Vec<char> = KEYS.get((letter as usize).checked_sub(97)?)?.chars().collect();
+        Some(*dice.pick(&near))
+    };
+    let inner = at.clamp(1, letters.len() - 1);
+    match class {
+        "omission" => drop(typed.remove(at)),
+        "repetition" => typed.insert(at, letters[at]),
+        "transposition" => typed.swap(inner - 1, inner),
+        "replacement" => typed[at] = key(letters[at], dice)?,
+        "insertion" => {
+            let put = key(letters[at], dice)?;
+            typed.insert(at + dice.roll(2), put);
+        }
+        "vowel" => {
+            let vowels = ['a', 'e', 'i', 'o', 'u'];
+            let places: Vec<usize> = (0..letters.len()).filter(|&at| vowels.contains(&letters[at])).collect();
+            (!places.is_empty()).then_some(())?;
+            typed[*dice.pick(&places)] = *dice.pick(&vowels);
+        }
+        "bitsquatting" => {
+            let flipped = letters[at] as u8 ^ (1 << dice.roll(7));
+            (flipped.is_ascii_lowercase() || flipped.is_ascii_digit() || flipped == b'-').then_some(())?;
+            typed[at] = flipped.into();
+        }
+        "hyphenation" => typed.insert(inner, '-'),
+        "addition" => typed.push(*dice.pick(&"abcdefghijklmnopqrstuvwxyz0123456789".chars().collect::<Vec<_>>())),
+        "www" => return Some(format!("www{}{label}", dice.pick(&["", "-"]))),
+        "suffix" => return Some(format!("{label}{}com", dice.pick(&["", "-"]))),
+        _ => typed[at] = *dice.pick(&"abcdefghijklmnopqrstuvwxyz".chars().collect::<Vec<_>>()),
+    }
+    let typed: String = typed.into_iter().collect();
+    (typed != label && !typed.starts_with('-') && !typed.ends_with('-')).then_some(typed)
+}
+
+/// One to three letters of a label replaced by others that look like them, from the tables of `dnstwist`'s kind.
+fn homograph(class: &str, label: &str, dice: &mut Dice) -> Option<String> {
+    let table: &[(&str, &str)] = match class {
+        "cyrillic" => &[
+            ("a", "а"), ("c", "с"), ("d", "ԁ"), ("e", "е"), ("h", "һ"), ("i", "і"), ("j", "ј"), ("l", "ӏ"), ("o", "о"),
+            ("p", "р"), ("q", "ԛ"), ("s", "ѕ"), ("w", "ԝ"), ("x", "х"), ("y", "у"), ("g", "ց"), ("n", "ո"), ("u", "ս"),
+            ("b", "Ь"), ("r", "г"), ("k", "к"), ("m", "м"), ("t", "т"), ("v", "ѵ"), ("e", "ё"), ("i", "ї"),
+        ],
+        "greek" => &[
+            ("a", "α"), ("b", "β"), ("e", "ε"), ("i", "ι"), ("k", "κ"), ("n", "η"), ("o", "ο"), ("p", "ρ"), ("t", "τ"),
+            ("u", "υ"), ("v", "ν"), ("w", "ω"), ("x", "χ"), ("y", "γ"), ("o", "σ"), ("i", "ί"), ("o", "ό"), ("a", "ά"),
+        ],
+        "marks" => &[
+            ("a", "àáâãäåāăąạả"), ("c", "çćĉċč"), ("d", "ďđḍḏ"), ("e", "èéêëēĕėęěẹ"), ("g", "ĝğġģɡ"), ("h", "ĥħ"),
+            ("i", "ìíîïĩīĭįıɪ"), ("j", "ĵʝ"), ("k", "ķĸƙ"), ("l", "ĺļľłɫ"), ("n", "ñńņňŋṇ"), ("o", "òóôõöøōŏőơọ"),
+            ("r", "ŕŗř"), ("s", "śŝşšșß"), ("t", "ţťŧț"), ("u", "ùúûüũūŭůűų"), ("w", "ŵẁẃẅ"), ("y", "ýÿŷƴ"),
+            ("z", "źżžʐ"), ("b", "ḃḅɓʙ"), ("m", "ṁṃɱ"), ("p", "ƿṗþ"), ("f", "ƒḟ"), ("v", "ṿⱱ"), ("x", "ẋẍ"),
+        ],
+        "ascii" => &[
+            ("o", "0"), ("l", "1"), ("i", "1"), ("l", "i"), ("i", "l"), ("m", "rn"), ("w", "vv"), ("d", "cl"), ("e", "3"),
+            ("s", "5"), ("g", "q"), ("a", "4"), ("m", "nn"), ("b", "d"), ("n", "m"), ("u", "v"), ("g", "9"), ("t", "7"),
+            ("b", "8"), ("h", "lh"), ("q", "g"), ("k", "lc"), ("z", "2"),
+        ],
+        _ => return whole_script(label),
+    };
+    let mut found = label.to_owned();
+    for _ in 0..=dice.roll(3) {
+        let fitting: Vec<_> = table.iter().filter(|(from, _)| found.contains(from)).collect();
+        if fitting.is_empty() {
+            break;
+        }
+        let (from, to) = dice.pick(&fitting);
+        let to = if class == "marks" { dice.pick(&to.chars().collect::<Vec<_>>()).to_string() } else { (*to).to_owned() };
+        let places: Vec<_> = found.match_indices(from).map(|(at, _)| at).collect();
+        let at = *dice.pick(&places);
+        found.replace_range(at..at + from.len(), &to);
+    }
+    (found != label).then_some(found)
+}
+
+/// A label all in Cyrillic, where that has letters for it.
+fn whole_script(label: &str) -> Option<String> {
+    let table = [
+        ('a', 'а'), ('c', 'с'), ('d', 'ԁ'), ('e', 'е'), ('h', 'һ'), ('i', 'і'), ('j', 'ј'), ('l', 'ӏ'), ('o', 'о'),
+        ('p', 'р'), ('q', 'ԛ'), ('s', 'ѕ'), ('w', 'ԝ'), ('x', 'х'), ('y', 'у'), ('k', 'к'), ('m', 'м'), ('t', 'т'),
+        ('b', 'ь'), ('r', 'г'), ('v', 'ѵ'), ('n', 'п'),
+    ];
+    label.chars().map(|from| Some(table.iter().find(|(plain, _)| *plain == from)?.1)).collect()
+}
+
+/// A brand beside a lure.
+fn combo(class: &str, label: &str, dice: &mut Dice) -> Option<String> {
+    let lure = dice.pick(&[
+        "login", "secure", "support", "verify", "account", "update", "security", "signin", "help", "service", "online",
+        "billing", "pay", "confirm", "auth", "alert", "wallet", "recovery", "mail", "customer",
+    ]);
+    let hyphen = if class == "hyphenated" { "-" } else { "" };
+    Some(if dice.roll(2) == 0 { format!("{label}{hyphen}{lure}") } else { format!("{lure}{hyphen}{label}") })
+}
+
+/// Names that are there to judge by.
+struct World {
+    brands: Brands,
+    /// Ranks of brands that names are made of.
+    imitated: Vec<u32>,
+    /// Clean names that are no brand's, one of each registrable domain.
+    clean: Vec<Name>,
+    /// Registrable domains of all benign names.
+    known: HashSet<String>,
+}
+
+impl World {
+    fn open() -> Option<Self> {
+        let meta = data("benign-train-meta.tsv.gz")?;
+        let meta = String::from_utf8_lossy(&meta);
+        let rows: Vec<Vec<&str>> = meta.lines().map(|line| line.split('\t').collect()).collect();
+        // The bundled brands are made of these rows.
+        let popular = rows.iter().filter(|row| row[2] == "umbrella100k-2025" && row[3] == "clean").map(|row| row[0]);
+        let mut seen = HashSet::new();
+        let popular: Vec<String> = popular
+            .filter_map(|text| Some(Name::parse(text).ok()?.registrable_domain()?.to_owned()))
+            .filter(|registrable| seen.insert(registrable.clone()))
+            .collect();
+        let brands = Brands::from_popular(popular.iter().map(String::as_str));
+        let mut known = seen.clone();
+        let mut clean = Vec::new();
+        for row in &rows {
+            let Ok(name) = Name::parse(row[0]) else { continue };
+            let Some(registrable) = name.registrable_domain() else { continue };
+            known.insert(registrable.to_owned());
+            if row[3] == "clean" && seen.insert(registrable.to_owned()) {
+                clean.push(name);
+            }
+        }
+        let imitated = (0..brands.len() as u32).filter(|&rank| brands.ranked(rank).unwrap().label().len() >= 4);
+        Some(Self { imitated: imitated.collect(), brands, clean, known })
+    }
+
+    /// Names made of brands among the first `ranks`; `least` is the length of the shortest.
+    fn made(
+        &self,
+        class: &str,
+        make: fn(&str, &str, &mut Dice) -> Option<String>,
+        many: usize,
+        draw: impl Fn(&mut Dice) -> usize,
+        least: usize,
+        dice: &mut Dice,
+    ) -> Vec<Name> {
+        let mut made = Vec::new();
+        for _ in 0..many * 50 {
+            let at = draw(dice);
+            let Some(brand) = self.imitated.get(at).and_then(|&rank| self.brands.ranked(rank)) else { continue };
+            let (label, own) = brand.registrable.split_once('.').unwrap();
+            if label.len() < least {
+                continue;
+            }
+            let suffix = if dice.roll(10) < 7 { own } else { dice.pick(&["com", "net", "org", "info", "xyz", "top", "co"]) };
+            let Some(text) = make(class, label, dice) else { continue };
+            let Ok(name) = Name::parse(&format!("{text}.{suffix}")) else { continue };
+            if name.registrable_domain().is_some_and(|domain| !self.known.contains(domain)) {
+                made.push(name);
+            }
+            if made.len() == many {
+                break;
+            }
+        }
+        made
+    }
+}
+
+fn is_judged(name: &Name) -> bool {
+    name.registrable_domain().is_some_and(|domain| hash(domain.as_bytes(), &[]) % 2 == 0)
+}
+
+fn score(name: &Name, brands: &Brands) -> f64 {
+    look_alike(name, brands).map_or(0.0, |found| found.score)
+}
+
+#[test]
+#[ignore = "prints how the rule does; needs the training data"]
+fn rule_judged() {
+    let Some(world) = World::open() else { return };
+    let started = std::time::Instant::now();
+    let found: Vec<(Option<LookAlike>, &Name)> =
+        world.clean.iter().map(|name| (look_alike(name, &world.brands), name)).collect();
+    let each = started.elapsed().as_nanos() as f64 / world.clean.len() as f64;
+    let mut scores: Vec<f64> = found.iter().map(|(found, _)| found.as_ref().map_or(0.0, |found| found.score)).collect();
+    scores.sort_by(|one, other| other.total_cmp(one));
+    let at = [1e-2, 1e-3].map(|rate| scores[(scores.len() as f64 * rate) as usize].max(1e-9));
+    let started = std::time::Instant::now();
+    let again = Brands::decode(&world.brands.encode()).unwrap();
+    println!(
+        "{} brands, {} exempt, decoded in {:?}, {each:.0} ns a name; {} clean names, {} scored; thresholds {at:.3?}",
+        again.len(),
+        again.exempt_len(),
+        started.elapsed(),
+        scores.len(),
+        scores.iter().filter(|&&score| score > 0.0).count()
+    );
+    let mut blocked: Vec<_> = found.iter().filter(|(found, _)| found.as_ref().is_some_and(|found| found.score >= BLOCK_ABOVE)).collect();
+    println!("{} blocked", blocked.len());
+    for (found, name) in &blocked {
+        println!("  {name} {found:?}");
+    }
+    blocked = found.iter().filter(|(found, _)| found.as_ref().is_some_and(|found| found.score >= at[1])).collect();
+    println!("{} at 1e-3", blocked.len());
+    for (found, name) in blocked.iter().take(100) {
+        let found = found.as_ref().unwrap();
+        println!("  {name} {} {} {:.3}", found.brand, found.how, found.score);
+    }
+    let mut dice = Dice(7);
+    let mut row = |class: &str, make, ranks: usize, least: usize| {
+        let made = world.made(class, make, 2000, |dice| dice.roll(ranks), least, &mut dice);
+        let made: Vec<_> = made.iter().filter(|name| is_judged(name)).collect();
+        let rate = at.map(|at| {
+            let hit = made.iter().filter(|name| score(name, &world.brands) >= at).count();
+            100.0 * hit as f64 / made.len().max(1) as f64
+        });
+        println!("{class:14} first {ranks:5}, {least}+ letters: {:5.1} {:5.1}  of {}", rate[0], rate[1], made.len());
+        if std::env::var_os("MISSED").is_some_and(|which| which == class) {
+            for name in made.iter().filter(|name| score(name, &world.brands) < at[1]).take(60) {
+                println!("   {} {:?}", name, look_alike(name, &world.brands));
+            }
+        }
+        rate
+    };
+    for (ranks, least) in [(500, 5), (1000, 4), (1000, 5), (2000, 5), (5000, 5), (5000, 4), (12000, 5)] {
+        let rates: Vec<_> = TYPOS.iter().take(11).map(|class| row(class, typing_error, ranks, least)).collect();
+        let mean = [0, 1].map(|which| rates.iter().map(|rate| rate[which]).sum::<f64>() / rates.len() as f64);
+        println!("{:14} first {ranks:5}, {least}+ letters: {:5.1} {:5.1}", "TYPOS", mean[0], mean[1]);
+    }
+    for (ranks, least) in [(1000, 4), (5000, 4), (12000, 4)] {
+        for class in ["cyrillic", "greek", "marks", "whole", "ascii"] {
+            row(class, homograph, ranks, least);
+        }
+        for class in ["hyphenated", "joined"] {
+            row(class, combo, ranks, least);
+        }
+    }
+}
+
+/// A candidate as the fit sees it.
+struct Case {
+    levels: Vec<Levels>,
+    positive: bool,
+    weight: f64,
+    judged: bool,
+}
+
+#[test]
+#[ignore = "prints the points of typing errors; needs the training data"]
+fn points_fitted() {
+    let Some(world) = World::open() else { return };
+    let levels = |name: &Name| {
+        let (label, suffix) = name.registrable_domain().unwrap().split_once('.').unwrap();
+        let exact = world.brands.find(&crate::model::skeleton::fold(label)).is_some();
+        let slips = if exact { Vec::new() } else { slips(label, suffix, &world.brands) };
+        slips.into_iter().map(|slip| slip.levels).collect::<Vec<_>>()
+    };
+    let mut dice = Dice(1);
+    let mut cases = Vec::new();
+    let mut made = Vec::new();
+    for class in TYPOS {
+        // Half of them of the first thousand, so fame counts, but not as a cliff.
+        let draw = |dice: &mut Dice| { let most = [500, 1000, 2000, 4000, 8000, 12000][dice.roll(6)]; dice.roll(most) };
+        made.extend(world.made(class, typing_error, if class == "anykey" { 1500 } else { 4000 }, draw, 4, &mut dice));
+    }
+    for (names, positive) in [(&world.clean, false), (&made, true)] {
+        for name in names {
+            let levels = levels(name);
+            if !levels.is_empty() {
+                cases.push(Case { levels, positive, weight: 1.0 / names.len() as f64, judged: is_judged(name) });
+            }
+        }
+    }
+    println!("{} cases, {} clean", cases.len(), cases.iter().filter(|case| !case.positive).count());
+    let offsets: Vec<usize> = LEVELS.iter().scan(1, |next, many| { let at = *next; *next += many; Some(at) }).collect();
+    let width = 1 + LEVELS.iter().sum::<usize>();
+    let mut weights = vec![0.0; width];
+    let logit = |weights: &[f64], levels: &Levels| {
+        weights[0] + levels.iter().zip(&offsets).map(|(level, offset)| weights[offset + level]).sum::<f64>()
+    };
+    for round in 0..40 {
+        let (mut gradient, mut curve) = (vec![0.0; width], vec![vec![0.0; width]; width]);
+        let mut loss = [0.0; 2];
+        for case in &cases {
+            let top = case.levels.iter().max_by(|one, other| logit(&weights, one).total_cmp(&logit(&weights, other))).unwrap();
+            let p = crate::model::sigmoid(logit(&weights, top));
+            let error = f64::from(u8::from(case.positive)) - p;
+            loss[usize::from(case.judged)] -= case.weight * (1.0 - error.abs()).max(1e-9).ln();
+            if case.judged {
+                continue;
+            }
+            let on: Vec<usize> = std::iter::once(0).chain(top.iter().zip(&offsets).map(|(level, offset)| offset + level)).collect();
+            for &row in &on {
+                gradient[row] += case.weight * error;
+                for &column in &on {
+                    curve[row][column] += case.weight * p * (1.0 - p);
+                }
+            }
+        }
+        let ridge = 2e-4;
+        for (at, row) in curve.iter_mut().enumerate() {
+            row[at] += ridge;
+            gradient[at] -= ridge * weights[at];
+        }
+        let step = solve(curve, gradient);
+        weights.iter_mut().zip(&step).for_each(|(weight, step)| *weight += step.clamp(-1.0, 1.0));
+        if round % 10 == 9 {
+            println!("round {round}: loss fitted {:.4}, judged {:.4}", loss[0], loss[1]);
+        }
+    }
+    // The best level of each group counts nothing, so that points read as what is held against.
+    let in_points = |weight: f64| (weight * 100.0).round() as i32;
+    let mut base = weights[0];
+    let mut lines = Vec::new();
+    for (group, offset) in offsets.iter().enumerate() {
+        let all = &weights[*offset..offset + LEVELS[group]];
+        let best = all.iter().copied().fold(f64::MIN, f64::max);
+        base += best;
+        lines.push(format!("{:?}", all.iter().map(|weight| in_points(weight - best)).collect::<Vec<_>>()));
+    }
+    println!("pub(super) const BASE: i32 = {};", in_points(base));
+    lines.iter().for_each(|line| println!("    &{line},"));
+    println!("now {BASE}, {} groups of {GROUPS}", POINTS.len());
+}
+
+/// Solves a symmetric system by elimination.
+fn solve(mut rows: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
+    let size = right.len();
+    for pivot in 0..size {
+        for row in pivot + 1..size {
+            let factor = rows[row][pivot] / rows[pivot][pivot];
+            for column in pivot..size {
+                rows[row][column] -= factor * rows[pivot][column];
+            }
+            right[row] -= factor * right[pivot];
+        }
+    }
+    for row in (0..size).rev() {
+        let known: f64 = (row + 1..size).map(|column| rows[row][column] * right[column]).sum();
+        right[row] = (right[row] - known) / rows[row][row];
+    }
+    right
+}

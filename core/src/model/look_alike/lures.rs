@@ -1,0 +1,217 @@
+//! Words that an imitation adds to a brand.
+
+/// Words of accounts, payments and their troubles, sorted: a brand seldom has them in a domain of its own.
+const URGENT: &[&str] = &[
+    "2fa",
+    "account",
+    "accounts",
+    "activate",
+    "activation",
+    "airdrop",
+    "alert",
+    "auth",
+    "authenticate",
+    "authentication",
+    "authorize",
+    "billing",
+    "cancel",
+    "claim",
+    "confirm",
+    "confirmation",
+    "customer",
+    "giveaway",
+    "help",
+    "helpdesk",
+    "identity",
+    "invoice",
+    "kyc",
+    "limited",
+    "locked",
+    "log",
+    "login",
+    "logon",
+    "myaccount",
+    "password",
+    "recover",
+    "recovery",
+    "refund",
+    "reset",
+    "restore",
+    "secure",
+    "secured",
+    "security",
+    "signin",
+    "sso",
+    "support",
+    "suspended",
+    "unlock",
+    "unusual",
+    "update",
+    "updates",
+    "validate",
+    "validation",
+    "verification",
+    "verified",
+    "verifiy",
+    "verify",
+    "wallet",
+    "weblogin",
+    "webmail",
+];
+
+/// Words that shops and fans add to a brand too, sorted.
+const PLAIN: &[&str] = &[
+    "acceso",
+    "access",
+    "admin",
+    "aide",
+    "app",
+    "apps",
+    "bank",
+    "banking",
+    "blocked",
+    "bonus",
+    "bonuses",
+    "care",
+    "center",
+    "centre",
+    "chat",
+    "check",
+    "checkout",
+    "cliente",
+    "clientes",
+    "cloud",
+    "code",
+    "compte",
+    "connect",
+    "connexion",
+    "contact",
+    "coupon",
+    "cuenta",
+    "deal",
+    "deals",
+    "delivery",
+    "desk",
+    "device",
+    "download",
+    "email",
+    "express",
+    "fraud",
+    "free",
+    "gift",
+    "gifts",
+    "hilfe",
+    "hotline",
+    "id",
+    "info",
+    "install",
+    "konto",
+    "kunden",
+    "live",
+    "mail",
+    "manage",
+    "manager",
+    "member",
+    "membership",
+    "msg",
+    "my",
+    "notice",
+    "notification",
+    "notify",
+    "now",
+    "offer",
+    "offers",
+    "official",
+    "online",
+    "order",
+    "orders",
+    "page",
+    "parcel",
+    "pay",
+    "payment",
+    "payments",
+    "portal",
+    "post",
+    "prize",
+    "prizes",
+    "profile",
+    "promo",
+    "protect",
+    "protection",
+    "redirect",
+    "register",
+    "registration",
+    "renew",
+    "renewal",
+    "resolution",
+    "resolve",
+    "review",
+    "reward",
+    "rewards",
+    "safe",
+    "safety",
+    "sale",
+    "seguro",
+    "server",
+    "service",
+    "servicedesk",
+    "services",
+    "session",
+    "settings",
+    "ship",
+    "shipping",
+    "shop",
+    "sicherheit",
+    "sign",
+    "sms",
+    "soporte",
+    "store",
+    "subscription",
+    "survey",
+    "tax",
+    "team",
+    "ticket",
+    "tracking",
+    "trust",
+    "upgrade",
+    "user",
+    "verificar",
+    "web",
+    "winner",
+    "www",
+];
+
+/// How much a word lures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lure {
+    /// Shops and fans use it too.
+    Plain,
+    /// It speaks of accounts, payments or their troubles.
+    Urgent,
+}
+
+/// Whether a word is a lure.
+pub(super) fn lure(word: &str) -> Option<Lure> {
+    if URGENT.binary_search(&word).is_ok() {
+        Some(Lure::Urgent)
+    } else {
+        PLAIN.binary_search(&word).is_ok().then_some(Lure::Plain)
+    }
+}
+
+/// Bytes of the longest lure.
+pub(super) const LONGEST: usize = 14;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lure_is_found() {
+        assert!(URGENT.is_sorted() && PLAIN.is_sorted());
+        assert!(URGENT.iter().all(|word| lure(word) == Some(Lure::Urgent)));
+        assert!(PLAIN.iter().all(|word| lure(word) == Some(Lure::Plain)));
+        let longest = URGENT.iter().chain(PLAIN).map(|word| word.len()).max();
+        assert_eq!((lure("paypal"), lure(""), longest), (None, None, Some(LONGEST)));
+    }
+}
