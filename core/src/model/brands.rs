@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use super::grams::Grams;
 use super::look_alike;
 use super::near::{self, Near};
-use super::skeleton::Skeleton;
+use super::skeleton::{Skeleton, widen};
 use crate::name::Name;
 
 /// Shorter labels are too easily hit by chance, bytes.
@@ -61,6 +61,8 @@ pub struct Brands {
     starts: Vec<u32>,
     /// Hash of a skeleton and the rank of the brand that has it.
     by_skeleton: Vec<(u32, u32)>,
+    /// The same for skeletons read widely.
+    by_wide: Vec<(u32, u32)>,
     near: Near,
     grams: Grams,
     exempt: HashSet<String>,
@@ -99,9 +101,11 @@ impl Brands {
             made.text.push('\n');
             if let Some(skeleton) = Skeleton::of(Brand { registrable }.label()) {
                 made.by_skeleton.push((near::hash(skeleton.folded.as_bytes(), &[]), rank));
+                made.by_wide.push((near::hash(widen(&skeleton.folded).as_bytes(), &[]), rank));
             }
         }
         made.by_skeleton.sort_unstable();
+        made.by_wide.sort_unstable();
         let labels = made.text.lines().map(|registrable| Brand { registrable }.label());
         let near = Near::new(labels.clone());
         let grams = Grams::new(labels);
@@ -137,14 +141,17 @@ impl Brands {
 
     /// The brand with this folded skeleton, and its rank.
     pub(super) fn find(&self, folded: &str) -> Option<(Brand<'_>, u32)> {
-        let hash = near::hash(folded.as_bytes(), &[]);
-        let first = self.by_skeleton.partition_point(|(other, _)| *other < hash);
-        let same = self.by_skeleton.iter().skip(first).take_while(|(other, _)| *other == hash);
-        same.filter_map(|(_, rank)| {
-            let brand = self.ranked(*rank)?;
-            (Skeleton::of(brand.label())?.folded == folded).then_some((brand, *rank))
+        let mut ranked = ranks_of(&self.by_skeleton, folded).filter_map(|rank| Some((self.ranked(rank)?, rank)));
+        ranked.find(|(brand, _)| Skeleton::of(brand.label()).is_some_and(|skeleton| skeleton.folded == folded))
+    }
+
+    /// Brands that a hasty eye may take a label of this folded skeleton for, with their ranks.
+    pub(super) fn find_wide(&self, folded: &str) -> impl Iterator<Item = (Brand<'_>, u32)> {
+        let wide = widen(folded);
+        let ranked = ranks_of(&self.by_wide, &wide).filter_map(|rank| Some((self.ranked(rank)?, rank)));
+        ranked.filter(move |(brand, _)| {
+            Skeleton::of(brand.label()).is_some_and(|skeleton| widen(&skeleton.folded) == wide)
         })
-        .next()
     }
 
     /// Ranks of the brands that may be one edit away from a label.
@@ -205,6 +212,14 @@ impl Brands {
         let (brands, exempt) = lines.split_at_checked(brands).ok_or(BrandsError::Truncated)?;
         Ok(Self::index(brands.iter().copied(), exempt.iter().map(|&line| line.to_owned()).collect()))
     }
+}
+
+/// Ranks of what has the hash of a text, in order.
+fn ranks_of<'a>(index: &'a [(u32, u32)], text: &str) -> impl Iterator<Item = u32> + use<'a> {
+    let hash = near::hash(text.as_bytes(), &[]);
+    let first = index.partition_point(|(other, _)| *other < hash);
+    let same = index.get(first..).unwrap_or_default().iter();
+    same.take_while(move |(other, _)| *other == hash).map(|(_, rank)| *rank)
 }
 
 /// A label that people know something by: long enough, no machine's IDN, not only digits.

@@ -128,6 +128,38 @@ pub(super) fn fold(plain: &str) -> String {
     folded
 }
 
+/// A folded label with letters read alike that only a hasty eye takes for each other: `q` as `g`, `b` as `d`, `cl`
+/// as `d`, `nn` as `m`. Many words become one by it; only good to look for what is then compared.
+pub(super) fn widen(folded: &str) -> String {
+    let mut wide = String::with_capacity(folded.len());
+    let mut before = None;
+    for letter in folded.chars() {
+        let pair = match (before, letter) {
+            (Some('c'), 'l') => Some('d'),
+            (Some('l' | 'd'), 'd' | 'b') => Some('d'),
+            (Some('l'), 'h') => Some('h'),
+            (Some('l'), 'c') => Some('k'),
+            (Some('n'), 'n') | (Some('r'), 'r') => Some('m'),
+            _ => None,
+        };
+        before = Some(letter);
+        if pair.is_some() {
+            wide.pop();
+            before = None;
+        }
+        wide.push(match pair.unwrap_or(letter) {
+            'q' => 'g',
+            'v' => 'u',
+            'n' => 'm',
+            'b' => 'd',
+            'c' => 'e',
+            'j' => 'l',
+            other => other,
+        });
+    }
+    wide
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

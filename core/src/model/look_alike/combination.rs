@@ -3,13 +3,15 @@
 //! Hyphens part words, but most labels have none. So lures are taken off both ends of the label, with or without a
 //! hyphen, and what is left between them is looked up.
 
-use super::LookAlike;
+use super::{LookAlike, WELL_KNOWN};
 use super::lures::{LONGEST, Lure, lure};
 use crate::model::brands::Brands;
 use crate::model::skeleton::{Skeleton, fold};
 
-/// Brands of a lower rank are looked for among words.
-const FAMOUS: u32 = 2_000;
+/// Brands of a lower rank are famous: what has them beside another word is seldom something else.
+const FAMOUS: u32 = 500;
+/// Brands of a lower rank are known.
+const KNOWN: u32 = 2_000;
 /// Shorter brands are parts of words, bytes.
 const SHORTEST: usize = 5;
 /// Lures, hyphens and numbers that are taken off each end at most.
@@ -21,10 +23,10 @@ const MOST_WAYS: usize = 24;
 #[derive(Clone, Copy, Default)]
 pub(super) struct Beside<'a> {
     pub(super) lures: usize,
-    urgent: usize,
+    pub(super) urgent: usize,
     pub(super) hyphens: usize,
     pub(super) first: &'a str,
-    digits: bool,
+    pub(super) digits: bool,
     steps: usize,
 }
 
@@ -33,12 +35,31 @@ pub(super) fn combination(skeleton: &Skeleton, brands: &Brands) -> Option<LookAl
     let (word, beside, rank) = parts(skeleton, brands)?;
     let brand = brands.ranked(rank)?;
     let disguised = word != brand.label() || skeleton.look_alikes || skeleton.accents;
-    let score = match (disguised, beside.urgent, beside.lures) {
-        (true, ..) => 0.92,
-        (_, 0, 1) => 0.5,
-        (_, 0, _) => 0.6,
-        (_, _, 1) => 0.7,
-        _ => 0.8,
+    let parted = beside.hyphens > 0;
+    let several = beside.lures > 1 || (beside.digits && parted);
+    // Of 23,000 clean names four have a brand beside an urgent word, and 80 beside any; of 250,000 phishing ones
+    // 1,800 and 3,300.
+    let score = if disguised && rank < WELL_KNOWN {
+        0.94
+    } else if disguised {
+        0.88
+    } else if beside.urgent > 0 {
+        match rank {
+            ..KNOWN if several || parted => 0.89,
+            ..KNOWN => 0.87,
+            ..WELL_KNOWN => 0.85,
+            _ => 0.82,
+        }
+    } else {
+        match (parted, rank) {
+            (true, ..KNOWN) => 0.83,
+            (false, ..FAMOUS) if word.len() > SHORTEST || several => 0.8,
+            (true, _) => 0.76,
+            (false, ..KNOWN) if word.len() > SHORTEST => 0.6,
+            _ if several => 0.5,
+            _ if word.len() > SHORTEST => 0.3,
+            _ => 0.2,
+        }
     };
     Some(LookAlike {
         brand: brand.registrable.to_owned(),
@@ -71,7 +92,7 @@ pub(super) fn parts<'a>(skeleton: &'a Skeleton, brands: &Brands) -> Option<(&'a 
             };
             // A word that only looks like the brand must stand by itself.
             let is_word = word == brand.label() || beside.hyphens > 0;
-            (rank < FAMOUS && brand.label().len() >= SHORTEST && is_word).then_some((word, beside, rank))
+            (brand.label().len() >= SHORTEST && is_word).then_some((word, beside, rank))
         })
     })
 }

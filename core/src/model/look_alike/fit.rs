@@ -10,6 +10,7 @@ use super::points::{BASE, POINTS};
 use super::tests::data;
 use super::typo::{GROUPS, LEVELS, Levels, slips};
 use super::*;
+use crate::model::Model;
 use crate::model::near::hash;
 
 /// A small generator of numbers, the same on every run.
@@ -249,6 +250,20 @@ fn rule_judged() {
         let found = found.as_ref().unwrap();
         println!("  {name} {} {} {:.3}", found.brand, found.how, found.score);
     }
+    // What the larger model says of the same names, where it is there: both go into one score.
+    let artifact = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/artifacts/large/model.dvm");
+    let model = std::fs::read(artifact).ok().and_then(|bytes| Model::decode(&bytes).ok());
+    let both = |name: &Name, model: &Model| {
+        let odds = |score: f64| score / (1.0 - score) * 99.0;
+        let model = model.score(model.logit(name.as_str()));
+        (model / (1.0 - model)).max(odds(score(name, &world.brands)))
+    };
+    let both_at = model.as_ref().map(|model| {
+        let mut scores: Vec<f64> = world.clean.iter().map(|name| both(name, model)).collect();
+        scores.sort_by(|one, other| other.total_cmp(one));
+        [1e-2, 1e-3].map(|rate| scores[(scores.len() as f64 * rate) as usize])
+    });
+    println!("log-odds of both: {:.2?}", both_at.map(|at| at.map(f64::ln)));
     let mut dice = Dice(7);
     let mut row = |class: &str, make, ranks: usize, least: usize| {
         let made = world.made(class, make, 2000, |dice| dice.roll(ranks), least, &mut dice);
@@ -257,7 +272,14 @@ fn rule_judged() {
             let hit = made.iter().filter(|name| score(name, &world.brands) >= at).count();
             100.0 * hit as f64 / made.len().max(1) as f64
         });
-        println!("{class:14} first {ranks:5}, {least}+ letters: {:5.1} {:5.1}  of {}", rate[0], rate[1], made.len());
+        let with_model = both_at.map(|at| at.map(|at| {
+            let hit = made.iter().filter(|name| model.as_ref().is_some_and(|model| both(name, model) >= at)).count();
+            100.0 * hit as f64 / made.len().max(1) as f64
+        }));
+        println!(
+            "{class:14} first {ranks:5}, {least}+ letters: {:5.1} {:5.1}  of {}; with the model {with_model:5.1?}",
+            rate[0], rate[1], made.len()
+        );
         if std::env::var_os("MISSED").is_some_and(|which| which == class) {
             for name in made.iter().filter(|name| score(name, &world.brands) < at[1]).take(60) {
                 println!("   {} {:?}", name, look_alike(name, &world.brands));
@@ -384,3 +406,4 @@ fn solve(mut rows: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
     }
     right
 }
+

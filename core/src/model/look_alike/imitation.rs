@@ -3,16 +3,12 @@
 use super::edit::Edit;
 use super::{LookAlike, WELL_KNOWN};
 use crate::model::brands::{Brand, Brands};
-use crate::model::skeleton::{Skeleton, UNKNOWN, fold};
+use crate::model::skeleton::{Skeleton, UNKNOWN};
 
 /// Shorter labels are imitated only by a mixture of scripts, bytes.
 const SHORT_LABEL_BYTES: usize = 4;
 /// Labels that are hardly another word by chance, bytes.
 const LONG_LABEL_BYTES: usize = 7;
-/// Letters that look like another when they stand close, beside those that every skeleton folds.
-const PAIRS: [(&str, &str); 8] =
-    [("cl", "d"), ("nn", "m"), ("rr", "m"), ("lc", "k"), ("lh", "h"), ("lb", "b"), ("ii", "u"), ("d", "cl")];
-
 /// The whole label is read as the brand's.
 pub(super) fn imitation(
     skeleton: &Skeleton,
@@ -26,19 +22,27 @@ pub(super) fn imitation(
     let at_home = suffix.len() == 2 || suffix.starts_with("xn--");
     let short = label.len() <= SHORT_LABEL_BYTES;
     let graded = |strong: bool, high, low| if strong { high } else { low };
-    let (how, score) = if skeleton.look_alikes {
-        ("letters that only look like its own", graded(skeleton.latin || !(at_home || short), 0.98, 0.87))
+    let (how, score) = if skeleton.look_alikes && skeleton.latin {
+        ("letters of two scripts", 0.999)
+    } else if skeleton.look_alikes {
+        ("letters that only look like its own", graded(!at_home && !short, 0.99, 0.87))
     } else if skeleton.accents {
         let strong = well_known || (skeleton.rare_accents && label.len() >= LONG_LABEL_BYTES);
-        ("letters with marks", graded(strong && !at_home && !short, 0.94, 0.88))
+        ("letters with marks", graded(strong && !at_home && !short, 0.97, 0.88))
     } else if skeleton.plain.len() != label.len() {
-        ("letters that run together", graded(well_known && !short, 0.93, 0.86))
+        ("letters that run together", graded(well_known && !short, 0.95, 0.86))
     } else {
         let mut differ = skeleton.plain.bytes().zip(label.bytes()).filter(|(here, there)| here != there);
-        match differ.any(|(here, there)| here.is_ascii_digit() != there.is_ascii_digit()) {
-            true => ("digits for letters", graded(well_known && !short, 0.95, 0.87)),
-            // Words differ by that alone: voices.com is not volces.com.
-            false => ("i and l exchanged", graded(well_known && label.len() >= LONG_LABEL_BYTES, 0.92, 0.84)),
+        match differ.clone().any(|(_, there)| there.is_ascii_digit()) {
+            // A word is not made to look like a brand that itself has digits for letters.
+            true => ("letters for its digits", 0.4),
+            false => match differ.any(|(here, _)| here.is_ascii_digit()) {
+                true => ("digits for letters", graded(well_known && !short, 0.97, 0.87)),
+                // Words differ by that alone: voices.com is not volces.com.
+                false => {
+                    ("i and l exchanged", graded(well_known && label.len() >= LONG_LABEL_BYTES, 0.93, 0.85))
+                }
+            },
         }
     };
     // Few letters are soon hit by chance, but not by two scripts in one label.
@@ -49,19 +53,24 @@ pub(super) fn imitation(
     Some(LookAlike { brand: brand.registrable.to_owned(), how, score })
 }
 
-/// The label is read as the brand's once two letters are taken for one.
-pub(super) fn pairs(skeleton: &Skeleton, _suffix: &str, brands: &Brands) -> Option<LookAlike> {
+/// A hasty eye reads the label as the brand's: `dropdox`, `clropbox`.
+pub(super) fn hasty(skeleton: &Skeleton, brands: &Brands) -> Option<LookAlike> {
     let plain = skeleton.plain.as_str();
-    PAIRS.iter().find_map(|(pair, letter)| {
-        plain.match_indices(pair).find_map(|(at, _)| {
-            let (before, after) = (plain.get(..at)?, plain.get(at + pair.len()..)?);
-            let read = [before, letter, after].concat();
-            let (brand, rank) = brands.find(&fold(&read))?;
-            (brand.label() == read && read.len() > SHORT_LABEL_BYTES).then(|| LookAlike {
-                brand: brand.registrable.to_owned(),
-                how: format!("looks like {read}: {pair} for {letter}"),
-                score: if rank < WELL_KNOWN { 0.88 } else { 0.8 },
-            })
+    brands.find_wide(&skeleton.folded).find_map(|(brand, rank)| {
+        let label = brand.label();
+        // One letter for another is also a slip, and weighed as one.
+        let one_letter = plain.len() == label.len() && Edit::between(plain, label).is_some();
+        let score = match (label.len(), rank < WELL_KNOWN) {
+            (..=SHORT_LABEL_BYTES, _) => return None,
+            (5, true) | (6, false) => 0.7,
+            (5, false) => 0.5,
+            (6, true) => 0.85,
+            (_, known) => if known { 0.88 } else { 0.84 },
+        };
+        (!one_letter).then(|| LookAlike {
+            brand: brand.registrable.to_owned(),
+            how: format!("looks like {label} to a hasty eye"),
+            score,
         })
     })
 }

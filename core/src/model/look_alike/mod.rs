@@ -54,11 +54,14 @@ fn of_label(label: &str, suffix: &str, skeleton: &Skeleton, brands: &Brands) -> 
         Some((brand, _)) if brand.label() == label => None,
         Some((brand, rank)) => imitation::imitation(skeleton, brand, rank, suffix),
         None => {
-            let near = imitation::pairs(skeleton, suffix, brands)
-                .or_else(|| imitation::unknown(skeleton, brands))
-                .or_else(|| typo::typo(&skeleton.plain, suffix, brands).filter(|_| !skeleton.is_foreign()));
-            let combination = combination::combination(skeleton, brands);
-            [near, combination].into_iter().flatten().max_by(|one, other| one.score.total_cmp(&other.score))
+            let typo = || typo::typo(&skeleton.plain, suffix, brands).filter(|_| !skeleton.is_foreign());
+            let all = [
+                imitation::hasty(skeleton, brands),
+                imitation::unknown(skeleton, brands),
+                typo(),
+                combination::combination(skeleton, brands),
+            ];
+            all.into_iter().flatten().max_by(|one, other| one.score.total_cmp(&other.score))
         }
     }
 }
