@@ -1,6 +1,6 @@
-//! The one edit that makes a brand's label another label, and what hand or eye slips with it.
+//! What makes a brand's label another label: one edit, with which the hand slips, or letters that fool the eye.
 //!
-//! The kinds are those of the usual generators of typing errors (dnstwist, URLCrazy).
+//! The kinds are those of the usual generators of such names (dnstwist, URLCrazy).
 
 /// What was done to a brand's label, from the surest sign of a slip to the weakest where several fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,14 @@ pub(super) enum Kind {
     Swapped,
     /// `www` or a suffix became part of the label.
     Glued,
+    /// Digits stand for letters.
+    Digits,
+    /// `rn` stands for `m`, or `vv` for `w`.
+    Together,
+    /// `i` and `l` stand for each other.
+    Exchanged,
+    /// Several letters, or a pair such as `cl`, stand for similar ones.
+    Hasty,
 }
 
 /// An edit of a brand's label.
@@ -72,6 +80,23 @@ impl Edit {
         Some(Self { kind, at })
     }
 
+    /// What made `label` of `brand`, where both have the same skeleton. None if the brand is the one with digits
+    /// for letters: a word is not made to look like it.
+    pub(super) fn of_look_alike(label: &str, brand: &str) -> Option<Self> {
+        let mut differ = label.bytes().zip(brand.bytes()).enumerate().filter(|(_, (here, there))| here != there);
+        let at = differ.clone().next().map_or(0, |(at, _)| at);
+        let kind = if label.len() != brand.len() {
+            Kind::Together
+        } else if differ.clone().any(|(_, (_, there))| there.is_ascii_digit()) {
+            return None;
+        } else if differ.any(|(_, (here, _))| here.is_ascii_digit()) {
+            Kind::Digits
+        } else {
+            Kind::Exchanged
+        };
+        Some(Self { kind, at })
+    }
+
     /// The edit in words a person reads.
     pub(super) fn said(self, label: &str, brand: &str) -> String {
         let letter = |text: &str, at: usize| text.as_bytes().get(at).copied().map_or('?', char::from);
@@ -91,6 +116,10 @@ impl Edit {
             Kind::LeftOut => format!("{was} left out"),
             Kind::Swapped => format!("{was} and {now} exchanged"),
             Kind::Glued => "www or its suffix in the label".to_owned(),
+            Kind::Digits => "digits for letters".to_owned(),
+            Kind::Together => "letters that run together".to_owned(),
+            Kind::Exchanged => "i and l exchanged".to_owned(),
+            Kind::Hasty => "similar letters".to_owned(),
         }
     }
 }
@@ -191,6 +220,15 @@ mod tests {
         for (label, brand) in [("google", "google"), ("gogel", "google"), ("", "ab"), ("", ""), ("ogogel", "google")] {
             assert_eq!(Edit::between(label, brand), None, "{label} {brand}");
         }
+    }
+
+    #[test]
+    fn look_alikes_are_told_apart() {
+        let kind = |label, brand| Edit::of_look_alike(label, brand).map(|edit| edit.kind);
+        assert_eq!(kind("rnicr0soft", "microsoft"), Some(Kind::Together));
+        assert_eq!(kind("micr0soft", "microsoft"), Some(Kind::Digits));
+        assert_eq!(kind("mlcrosoft", "microsoft"), Some(Kind::Exchanged));
+        assert_eq!(kind("delta", "de17a"), None);
     }
 
     #[test]

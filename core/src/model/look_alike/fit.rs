@@ -316,18 +316,25 @@ fn points_fitted() {
     let Some(world) = World::open() else { return };
     let levels = |name: &Name| {
         let (label, suffix) = name.registrable_domain().unwrap().split_once('.').unwrap();
-        let exact = world.brands.find(&crate::model::skeleton::fold(label)).is_some();
-        let slips = if exact { Vec::new() } else { slips(label, suffix, &world.brands) };
+        let Some(skeleton) = Skeleton::of(label).filter(|skeleton| skeleton.plain == label) else { return Vec::new() };
+        if world.brands.find(&skeleton.folded).is_some_and(|(brand, _)| brand.label() == label) {
+            return Vec::new();
+        }
+        let slips = slips(&skeleton, suffix, &world.brands);
         slips.into_iter().map(|slip| slip.levels).collect::<Vec<_>>()
     };
     let mut dice = Dice(1);
     let mut cases = Vec::new();
     let mut made = Vec::new();
+    // Most of them of the first thousand, so fame counts, but not as a cliff.
+    let draw = |dice: &mut Dice| {
+        let most = [500, 1000, 2000, 4000, 8000, 12000][dice.roll(6)];
+        dice.roll(most)
+    };
     for class in TYPOS {
-        // Half of them of the first thousand, so fame counts, but not as a cliff.
-        let draw = |dice: &mut Dice| { let most = [500, 1000, 2000, 4000, 8000, 12000][dice.roll(6)]; dice.roll(most) };
         made.extend(world.made(class, typing_error, if class == "anykey" { 1500 } else { 4000 }, draw, 4, &mut dice));
     }
+    made.extend(world.made("ascii", homograph, 8000, draw, 4, &mut dice));
     for (names, positive) in [(&world.clean, false), (&made, true)] {
         for name in names {
             let levels = levels(name);

@@ -1,13 +1,14 @@
 //! The look-alike rule: a registrable domain that is read as a brand and is not the brand's.
 //!
 //! ```text
-//! label ─> skeleton ─┬─ the whole label is read as the brand's ──────────> imitation
-//!                    └─ else the surest of ─┬─ one edit away ────────────> typo
-//!                                           └─ brand beside a lure ──────> combination
+//! label ─> skeleton ─┬─ is read as the brand's, hardly by chance ─────────────> imitation
+//!                    └─ else the surest of ─┬─ a slip of the hand or the eye ─> typo
+//!                                           └─ the brand beside a lure ───────> combination
 //! ```
 //!
 //! Only what is read as the brand reaches [`BLOCK_ABOVE`]; lower scores rank and inform. The same label under
-//! another public suffix is no look-alike: google.de is Google's.
+//! another public suffix is no look-alike: google.de is Google's. A score is a probability where one name in a
+//! hundred is bad, as a model's is that a threshold is compared with.
 
 mod combination;
 mod edit;
@@ -50,20 +51,16 @@ pub fn look_alike(name: &Name, brands: &Brands) -> Option<LookAlike> {
 }
 
 fn of_label(label: &str, suffix: &str, skeleton: &Skeleton, brands: &Brands) -> Option<LookAlike> {
-    match brands.find(&skeleton.folded) {
-        Some((brand, _)) if brand.label() == label => None,
-        Some((brand, rank)) => imitation::imitation(skeleton, brand, rank, suffix),
-        None => {
-            let typo = || typo::typo(&skeleton.plain, suffix, brands).filter(|_| !skeleton.is_foreign());
-            let all = [
-                imitation::hasty(skeleton, brands),
-                imitation::unknown(skeleton, brands),
-                typo(),
-                combination::combination(skeleton, brands),
-            ];
-            all.into_iter().flatten().max_by(|one, other| one.score.total_cmp(&other.score))
-        }
+    let read = brands.find(&skeleton.folded);
+    if read.is_some_and(|(brand, _)| brand.label() == label) {
+        return None;
     }
+    read.and_then(|(brand, rank)| imitation::imitation(skeleton, brand, rank, suffix)).or_else(|| {
+        let slip = || if skeleton.is_foreign() { None } else { typo::typo(skeleton, suffix, brands) };
+        let all =
+            [imitation::unknown(skeleton, brands), slip(), combination::combination(skeleton, brands)];
+        all.into_iter().flatten().max_by(|one, other| one.score.total_cmp(&other.score))
+    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Typing errors: a label one edit away from a brand's, or with `www` or a suffix grown on.
+//! Slips: a label that hand or eye takes for a brand's. One edit away, or with `www` or a suffix grown on, or with
+//! letters that look alike where that may be chance.
 //!
 //! One edit alone proves nothing: 1.3 % of clean names are one edit from a popular one. So each is weighed by
 //! the kind of edit, by the brand's fame and length, and by whether the letters around the edit stand beside
@@ -9,9 +10,10 @@ use super::points::{BASE, LEAST, POINTS};
 use super::{LookAlike};
 use crate::model::brands::{Brand, Brands};
 use crate::model::calibration::sigmoid;
+use crate::model::skeleton::{Skeleton, fold};
 
 /// No sum of points reaches what blocks.
-const MOST: f64 = 0.84;
+const MOST: f64 = 0.89;
 /// The points stand for as many typing errors as clean names; of those that a filter asks about one in a hundred is
 /// bad, as the models have it: `100 * ln(99)`.
 const PRIOR: i32 = 460;
@@ -23,7 +25,7 @@ pub(super) type Levels = [usize; GROUPS];
 
 pub(super) const GROUPS: usize = 8;
 /// How many levels each group has.
-pub(super) const LEVELS: Levels = [17, 6, 8, 3, 3, 6, 6, 4];
+pub(super) const LEVELS: Levels = [21, 6, 8, 3, 3, 6, 6, 4];
 
 /// A brand that a label may have been made from by a slip.
 pub(super) struct Slip<'a> {
@@ -32,14 +34,14 @@ pub(super) struct Slip<'a> {
     pub(super) levels: Levels,
 }
 
-/// The surest typing error that a label may be.
-pub(super) fn typo(label: &str, suffix: &str, brands: &Brands) -> Option<LookAlike> {
-    let weighed = slips(label, suffix, brands).into_iter().map(|slip| (points(&slip.levels), slip));
+/// The surest slip that a label may be.
+pub(super) fn typo(skeleton: &Skeleton, suffix: &str, brands: &Brands) -> Option<LookAlike> {
+    let weighed = slips(skeleton, suffix, brands).into_iter().map(|slip| (points(&slip.levels), slip));
     let (points, slip) = weighed.max_by_key(|(points, _)| *points)?;
     let score = MOST * sigmoid(f64::from(points - PRIOR) / 100.0);
     (points >= LEAST).then(|| LookAlike {
         brand: slip.brand.registrable.to_owned(),
-        how: format!("nearly {}: {}", slip.brand.label(), slip.edit.said(label, slip.brand.label())),
+        how: format!("nearly {}: {}", slip.brand.label(), slip.edit.said(&skeleton.plain, slip.brand.label())),
         score,
     })
 }
@@ -50,12 +52,20 @@ fn points(levels: &Levels) -> i32 {
 }
 
 /// All brands that the label may have been made from.
-pub(super) fn slips<'a>(label: &str, suffix: &str, brands: &'a Brands) -> Vec<Slip<'a>> {
-    let near = brands.near(label).into_iter().filter_map(|rank| {
-        let brand = brands.ranked(rank)?;
-        Some((rank, brand, Edit::between(label, brand.label())?))
-    });
-    let found: Vec<_> = near.chain(glued(label, brands)).collect();
+pub(super) fn slips<'a>(skeleton: &Skeleton, suffix: &str, brands: &'a Brands) -> Vec<Slip<'a>> {
+    let label = skeleton.plain.as_str();
+    let found: Vec<_> = match brands.find(&skeleton.folded) {
+        Some((brand, rank)) => {
+            Edit::of_look_alike(label, brand.label()).map(|edit| (rank, brand, edit)).into_iter().collect()
+        }
+        None => {
+            let near = brands.near(label).into_iter().filter_map(|rank| {
+                let brand = brands.ranked(rank)?;
+                Some((rank, brand, Edit::between(label, brand.label())?))
+            });
+            near.chain(glued(label, brands)).chain(hasty(skeleton, brands)).collect()
+        }
+    };
     let crowd = found.len();
     let slips = found.into_iter().filter(|(_, brand, _)| brand.label().len() >= SHORTEST);
     slips
@@ -84,13 +94,24 @@ pub(super) fn slips<'a>(label: &str, suffix: &str, brands: &'a Brands) -> Vec<Sl
         .collect()
 }
 
+/// The most popular brand that differs in more than one letter and that a hasty eye reads.
+fn hasty<'a>(skeleton: &Skeleton, brands: &'a Brands) -> Option<(u32, Brand<'a>, Edit)> {
+    let label = skeleton.plain.as_str();
+    brands.find_wide(&skeleton.folded).find_map(|(brand, rank)| {
+        // One letter for another is found as an edit.
+        let one = label.len() == brand.label().len() && Edit::between(label, brand.label()).is_some();
+        let at = label.bytes().zip(brand.label().bytes()).take_while(|(here, there)| here == there).count();
+        (!one).then_some((rank, brand, Edit { kind: Kind::Hasty, at }))
+    })
+}
+
 /// The brand that `www`, or a suffix, was grown on.
 fn glued<'a>(label: &str, brands: &'a Brands) -> Option<(u32, Brand<'a>, Edit)> {
     let front = label.strip_prefix("www").map(|rest| (rest.strip_prefix('-').unwrap_or(rest), 0));
     let back = ["com", "net", "org"].iter().find_map(|suffix| label.strip_suffix(suffix));
     let back = back.map(|rest| (rest.strip_suffix('-').unwrap_or(rest), label.len()));
     [front, back].into_iter().flatten().find_map(|(rest, at)| {
-        let (brand, rank) = brands.find(&crate::model::skeleton::fold(rest))?;
+        let (brand, rank) = brands.find(&fold(rest))?;
         (brand.label() == rest).then_some((rank, brand, Edit { kind: Kind::Glued, at }))
     })
 }
