@@ -52,13 +52,13 @@ pub(super) fn combination(skeleton: &Skeleton, brands: &Brands) -> Option<LookAl
         }
     } else {
         match (parted, rank) {
-            (true, ..KNOWN) => 0.72,
-            (false, ..FAMOUS) if word.len() > SHORTEST || several => 0.65,
-            (true, _) => 0.6,
-            (false, ..KNOWN) if word.len() > SHORTEST => 0.5,
-            _ if several => 0.4,
-            _ if word.len() > SHORTEST => 0.3,
-            _ => 0.2,
+            (true, ..KNOWN) => 0.55,
+            (false, ..FAMOUS) if word.len() > SHORTEST || several => 0.5,
+            (true, _) => 0.4,
+            (false, ..KNOWN) if word.len() > SHORTEST => 0.35,
+            _ if several => 0.35,
+            _ if word.len() > SHORTEST => 0.25,
+            _ => 0.15,
         }
     };
     Some(LookAlike {
