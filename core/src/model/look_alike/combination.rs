@@ -4,7 +4,7 @@
 //! hyphen, and what is left between them is looked up.
 
 use super::{LookAlike, WELL_KNOWN};
-use super::lures::{LONGEST, Lure, lure};
+use super::lures::{Lure, is_lure, lures};
 use crate::model::brands::Brands;
 use crate::model::skeleton::{Skeleton, fold};
 
@@ -17,16 +17,19 @@ const SHORTEST: usize = 5;
 /// Lures, hyphens and numbers that are taken off each end at most.
 const MOST_STEPS: usize = 5;
 /// Ways to take them off that are looked at.
-const MOST_WAYS: usize = 24;
+const MOST_WAYS: usize = 16;
 
 /// What stands beside the brand.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Beside<'a> {
-    pub(super) lures: usize,
-    pub(super) urgent: usize,
-    pub(super) hyphens: usize,
-    pub(super) first: &'a str,
-    pub(super) digits: bool,
+struct Beside<'a> {
+    lures: usize,
+    urgent: usize,
+    hyphens: usize,
+    /// The first lure that was found.
+    first: &'a str,
+    /// Whether there are numbers.
+    digits: bool,
+    /// How much was taken off this end.
     steps: usize,
 }
 
@@ -69,27 +72,14 @@ pub(super) fn combination(skeleton: &Skeleton, brands: &Brands) -> Option<LookAl
 }
 
 /// The word that is the brand, what stands beside it, and the brand's rank.
-pub(super) fn parts<'a>(skeleton: &'a Skeleton, brands: &Brands) -> Option<(&'a str, Beside<'a>, u32)> {
-    let plain = skeleton.plain.as_str();
-    let fronts = strip(plain, &|rest| (1..=LONGEST).filter_map(|at| rest.split_at_checked(at)).collect());
-    fronts.into_iter().find_map(|(rest, front)| {
-        let ends = |rest: &'a str| {
-            let cuts = (1..=LONGEST).filter_map(|at| rest.split_at_checked(rest.len().checked_sub(at)?));
-            cuts.map(|(rest, word)| (word, rest)).collect()
-        };
-        strip(rest, &ends).into_iter().find_map(|(word, back)| {
-            if front.lures + back.lures == 0 || word.len() < SHORTEST || lure(word).is_some() {
+fn parts<'a>(skeleton: &'a Skeleton, brands: &Brands) -> Option<(&'a str, Beside<'a>, u32)> {
+    let fronts = strip(&skeleton.plain, Beside::default(), front);
+    fronts.into_iter().find_map(|(rest, beside)| {
+        strip(rest, beside, back).into_iter().find_map(|(word, beside)| {
+            if beside.lures == 0 || word.len() < SHORTEST || is_lure(word) {
                 return None;
             }
             let (brand, rank) = brands.find(&fold(word))?;
-            let beside = Beside {
-                lures: front.lures + back.lures,
-                urgent: front.urgent + back.urgent,
-                hyphens: front.hyphens + back.hyphens,
-                first: if front.first.is_empty() { back.first } else { front.first },
-                digits: front.digits || back.digits,
-                steps: front.steps + back.steps,
-            };
             // A word that only looks like the brand must stand by itself.
             let is_word = word == brand.label() || beside.hyphens > 0;
             (brand.label().len() >= SHORTEST && is_word).then_some((word, beside, rank))
@@ -97,35 +87,88 @@ pub(super) fn parts<'a>(skeleton: &'a Skeleton, brands: &Brands) -> Option<(&'a 
     })
 }
 
-/// What is left of a label once lures were taken off one end, in each way.
+/// What is left of a label once lures, hyphens and numbers were taken off one end, in each way.
 fn strip<'a>(
     label: &'a str,
-    cuts: &dyn Fn(&'a str) -> Vec<(&'a str, &'a str)>,
+    beside: Beside<'a>,
+    take: fn(&'a str, &mut dyn FnMut(&'a str, &'a str, Option<Lure>)),
 ) -> Vec<(&'a str, Beside<'a>)> {
-    let mut all = vec![(label, Beside::default())];
+    let mut all = vec![(label, Beside { steps: 0, ..beside })];
     let mut next = 0;
     while let Some(&(rest, beside)) = all.get(next) {
         next += 1;
         if beside.steps == MOST_STEPS || all.len() >= MOST_WAYS {
             break;
         }
-        for (word, rest) in cuts(rest) {
-            let kind = lure(word);
-            let digits = word.bytes().all(|byte| byte.is_ascii_digit());
-            if kind.is_none() && word != "-" && !digits {
-                continue;
+        take(rest, &mut |word, rest, kind| {
+            let mut beside = Beside { steps: beside.steps + 1, ..beside };
+            match kind {
+                Some(kind) => {
+                    beside.lures += 1;
+                    beside.urgent += usize::from(kind == Lure::Urgent);
+                    if beside.first.is_empty() {
+                        beside.first = word;
+                    }
+                }
+                None if word == "-" => beside.hyphens += 1,
+                None => beside.digits = true,
             }
-            let is_lure = usize::from(kind.is_some());
-            let beside = Beside {
-                lures: beside.lures + is_lure,
-                urgent: beside.urgent + usize::from(kind == Some(Lure::Urgent)),
-                hyphens: beside.hyphens + usize::from(word == "-"),
-                first: if kind.is_some() && beside.first.is_empty() { word } else { beside.first },
-                digits: beside.digits || digits,
-                steps: beside.steps + 1,
-            };
             all.push((rest, beside));
-        }
+        });
     }
     all
+}
+
+/// What may be taken off the front of a label, with what is left.
+fn front<'a>(label: &'a str, found: &mut dyn FnMut(&'a str, &'a str, Option<Lure>)) {
+    for (lure, kind) in lures() {
+        if let Some(rest) = label.strip_prefix(lure) {
+            found(lure, rest, Some(kind));
+        }
+    }
+    let other = label.trim_start_matches(|letter: char| letter.is_ascii_digit());
+    if let Some(rest) = label.strip_prefix('-') {
+        found("-", rest, None);
+    } else if other.len() < label.len() {
+        found("1", other, None);
+    }
+}
+
+/// What may be taken off the end of a label, with what is left.
+fn back<'a>(label: &'a str, found: &mut dyn FnMut(&'a str, &'a str, Option<Lure>)) {
+    for (lure, kind) in lures() {
+        if let Some(rest) = label.strip_suffix(lure) {
+            found(lure, rest, Some(kind));
+        }
+    }
+    let other = label.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    if let Some(rest) = label.strip_suffix('-') {
+        found("-", rest, None);
+    } else if other.len() < label.len() {
+        found("1", other, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lures_are_taken_off_both_ends_with_and_without_hyphens() {
+        let brands = Brands::from_popular(["paypal.com", "office365.com", "support.com"]);
+        let beside = |label| {
+            let skeleton = Skeleton::of(label)?;
+            let (word, beside, rank) = parts(&skeleton, &brands)?;
+            Some((word.to_owned(), beside.lures, beside.urgent, beside.hyphens, rank))
+        };
+        let paypal = |lures, urgent, hyphens| Some(("paypal".to_owned(), lures, urgent, hyphens, 0));
+        assert_eq!(beside("paypal-login"), paypal(1, 1, 1));
+        assert_eq!(beside("loginpaypal"), paypal(1, 1, 0));
+        assert_eq!(beside("secure-paypalverify24"), paypal(2, 2, 1));
+        assert_eq!(beside("my-paypal-shop"), paypal(2, 0, 2));
+        assert_eq!(beside("login-office365"), Some(("office365".to_owned(), 1, 1, 1, 1)));
+        for label in ["paypal", "paypal-2024", "paypalish-login", "login-support", "loginpaypa1", "", "1".repeat(60).as_str()] {
+            assert_eq!(beside(label), None, "{label}");
+        }
+    }
 }

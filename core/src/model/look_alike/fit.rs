@@ -414,3 +414,28 @@ fn solve(mut rows: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
     right
 }
 
+
+#[test]
+#[ignore]
+fn throwaway_time() {
+    let Some(world) = World::open() else { return };
+    let skeletons: Vec<_> = world.clean.iter().filter_map(|n| { let (l, s) = n.registrable_domain()?.split_once('.')?; Some((l, s, Skeleton::of(l)?)) }).collect();
+    let many = skeletons.len() as u128;
+    let time = |what: &str, f: &dyn Fn(&(&str, &str, Skeleton)) -> usize| {
+        let t = std::time::Instant::now();
+        let mut n = 0;
+        for s in &skeletons { n += f(s); }
+        println!("{what}: {} ns ({n})", t.elapsed().as_nanos() / many);
+    };
+    for _ in 0..2 {
+        time("skeleton", &|s| Skeleton::of(s.0).map_or(0, |s| s.plain.len()));
+        time("find", &|s| world.brands.find(&s.2.folded).is_some() as usize);
+        time("wide", &|s| world.brands.find_wide(&s.2.folded).count());
+        time("near", &|s| world.brands.near(&s.2.plain).len());
+        time("slips", &|s| slips(&s.2, s.1, &world.brands).len());
+        time("combination", &|s| combination::combination(&s.2, &world.brands).is_some() as usize);
+    }
+    let t = std::time::Instant::now();
+    for n in &world.clean { std::hint::black_box(n.registrable_domain()); }
+    println!("registrable: {}", t.elapsed().as_nanos() / many);
+}

@@ -182,7 +182,7 @@ const PLAIN: &[&str] = &[
 ];
 
 /// How much a word lures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lure {
     /// Shops and fans use it too.
     Plain,
@@ -190,17 +190,16 @@ pub(super) enum Lure {
     Urgent,
 }
 
-/// Whether a word is a lure.
-pub(super) fn lure(word: &str) -> Option<Lure> {
-    if URGENT.binary_search(&word).is_ok() {
-        Some(Lure::Urgent)
-    } else {
-        PLAIN.binary_search(&word).is_ok().then_some(Lure::Plain)
-    }
+/// All lures.
+pub(super) fn lures() -> impl Iterator<Item = (&'static str, Lure)> {
+    let urgent = URGENT.iter().map(|&word| (word, Lure::Urgent));
+    urgent.chain(PLAIN.iter().map(|&word| (word, Lure::Plain)))
 }
 
-/// Bytes of the longest lure.
-pub(super) const LONGEST: usize = 14;
+/// Whether a word is a lure.
+pub(super) fn is_lure(word: &str) -> bool {
+    URGENT.binary_search(&word).is_ok() || PLAIN.binary_search(&word).is_ok()
+}
 
 #[cfg(test)]
 mod tests {
@@ -209,9 +208,7 @@ mod tests {
     #[test]
     fn every_lure_is_found() {
         assert!(URGENT.is_sorted() && PLAIN.is_sorted());
-        assert!(URGENT.iter().all(|word| lure(word) == Some(Lure::Urgent)));
-        assert!(PLAIN.iter().all(|word| lure(word) == Some(Lure::Plain)));
-        let longest = URGENT.iter().chain(PLAIN).map(|word| word.len()).max();
-        assert_eq!((lure("paypal"), lure(""), longest), (None, None, Some(LONGEST)));
+        assert!(lures().all(|(word, _)| is_lure(word)) && !is_lure("paypal") && !is_lure(""));
+        assert!(URGENT.iter().all(|word| !PLAIN.contains(word)));
     }
 }

@@ -52,8 +52,8 @@ pub fn look_alike(name: &Name, brands: &Brands) -> Option<LookAlike> {
 
 fn of_label(label: &str, suffix: &str, skeleton: &Skeleton, brands: &Brands) -> Option<LookAlike> {
     let read = brands.find(&skeleton.folded);
-    if read.is_some_and(|(brand, _)| brand.label() == label) {
-        return None;
+    if let Some((brand, rank)) = read.filter(|(brand, _)| brand.label() == label) {
+        return typo::wrong_suffix(brand, rank, suffix);
     }
     read.and_then(|(brand, rank)| imitation::imitation(skeleton, brand, rank, suffix)).or_else(|| {
         let slip = || if skeleton.is_foreign() { None } else { typo::typo(skeleton, suffix, brands) };

@@ -9,7 +9,7 @@ use super::typo::GROUPS;
 /// What a label one edit from a brand starts with.
 pub(super) const BASE: i32 = 1159;
 /// A sum below says nothing.
-pub(super) const LEAST: i32 = -300;
+pub(super) const LEAST: i32 = 160;
 /// What is held against it, by group and level.
 #[rustfmt::skip]
 pub(super) const POINTS: [&[i32]; GROUPS] = [

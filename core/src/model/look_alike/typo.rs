@@ -7,7 +7,7 @@
 
 use super::edit::{Edit, Kind};
 use super::points::{BASE, LEAST, POINTS};
-use super::{LookAlike};
+use super::{LookAlike, WELL_KNOWN};
 use crate::model::brands::{Brand, Brands};
 use crate::model::calibration::sigmoid;
 use crate::model::skeleton::{Skeleton, fold};
@@ -17,6 +17,8 @@ const MOST: f64 = 0.89;
 /// The points stand for as many typing errors as clean names; of those that a filter asks about one in a hundred is
 /// bad, as the models have it: `100 * ln(99)`.
 const PRIOR: i32 = 460;
+/// For letters that are not plain.
+const MEANT: i32 = 200;
 /// Shorter brands are one edit from too much, bytes.
 const SHORTEST: usize = 4;
 
@@ -36,7 +38,9 @@ pub(super) struct Slip<'a> {
 
 /// The surest slip that a label may be.
 pub(super) fn typo(skeleton: &Skeleton, suffix: &str, brands: &Brands) -> Option<LookAlike> {
-    let weighed = slips(skeleton, suffix, brands).into_iter().map(|slip| (points(&slip.levels), slip));
+    // Nobody slips into letters with marks or of another script.
+    let meant = if skeleton.accents || skeleton.look_alikes || skeleton.unknown { MEANT } else { 0 };
+    let weighed = slips(skeleton, suffix, brands).into_iter().map(|slip| (points(&slip.levels) + meant, slip));
     let (points, slip) = weighed.max_by_key(|(points, _)| *points)?;
     let score = MOST * sigmoid(f64::from(points - PRIOR) / 100.0);
     (points >= LEAST).then(|| LookAlike {
@@ -92,6 +96,21 @@ pub(super) fn slips<'a>(skeleton: &Skeleton, suffix: &str, brands: &'a Brands) -
             Slip { brand, edit, levels }
         })
         .collect()
+}
+
+/// A brand's label under a suffix that is a slip of its own. Weak: brands take such names themselves.
+pub(super) fn wrong_suffix(brand: Brand<'_>, rank: u32, suffix: &str) -> Option<LookAlike> {
+    let (label, own) = brand.registrable.split_once('.')?;
+    let score = match (own, suffix) {
+        ("com", "cm" | "om" | "cam") | ("net", "ne") => 0.3,
+        ("com", "co") => 0.15,
+        _ => return None,
+    };
+    (rank < WELL_KNOWN && label.len() > SHORTEST).then(|| LookAlike {
+        brand: brand.registrable.to_owned(),
+        how: format!("{label} under {suffix} for {own}"),
+        score,
+    })
 }
 
 /// The most popular brand that differs in more than one letter and that a hasty eye reads.
