@@ -117,6 +117,13 @@ impl Brands {
         self.starts.len()
     }
 
+    /// Bytes of the index beside the section's.
+    #[cfg(test)]
+    pub(super) fn index_bytes(&self) -> usize {
+        let numbers = self.starts.len() + 2 * (self.by_skeleton.len() + self.by_wide.len());
+        4 * numbers + self.near.bytes() + self.grams.bytes()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.starts.is_empty()
@@ -141,8 +148,10 @@ impl Brands {
 
     /// The brand with this folded skeleton, and its rank.
     pub(super) fn find(&self, folded: &str) -> Option<(Brand<'_>, u32)> {
-        let mut ranked = ranks_of(&self.by_skeleton, folded).filter_map(|rank| Some((self.ranked(rank)?, rank)));
-        ranked.find(|(brand, _)| Skeleton::of(brand.label()).is_some_and(|skeleton| skeleton.folded == folded))
+        let mut ranked =
+            ranks_of(&self.by_skeleton, folded).filter_map(|rank| Some((self.ranked(rank)?, rank)));
+        ranked
+            .find(|(brand, _)| Skeleton::of(brand.label()).is_some_and(|skeleton| skeleton.folded == folded))
     }
 
     /// Brands that a hasty eye may take a label of this folded skeleton for, with their ranks.

@@ -28,6 +28,11 @@ impl Grams {
         Self { counts }
     }
 
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.counts.len()
+    }
+
     /// How usual the letters around a place are: the least and the mean of the counts' bit lengths, [0, 8].
     pub(super) fn around(&self, label: &str, place_of_edit: usize) -> (u32, u32) {
         let first = place_of_edit.saturating_sub(1);

@@ -53,6 +53,11 @@ impl Near {
         Self { ends, entries }
     }
 
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        4 * (self.ends.len() + self.entries.len())
+    }
+
     /// Numbers of the labels that may be one edit away from this one or equal to it, each once, in order.
     pub(super) fn candidates(&self, label: &str) -> Vec<u32> {
         let mut found = Vec::new();
@@ -61,7 +66,8 @@ impl Near {
             let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
             let end = self.ends.get(at).copied().unwrap_or(0);
             let entries = self.entries.get(start as usize..end as usize).unwrap_or_default();
-            let same = entries.iter().filter(|&&entry| entry >> NUMBER_BITS == form << NUMBER_BITS >> NUMBER_BITS);
+            let same =
+                entries.iter().filter(|&&entry| entry >> NUMBER_BITS == form << NUMBER_BITS >> NUMBER_BITS);
             found.extend(same.map(|entry| entry & ((1 << NUMBER_BITS) - 1)));
         }
         found.sort_unstable();
@@ -103,7 +109,9 @@ mod tests {
     fn labels_one_edit_away_are_candidates() {
         let labels = ["google", "paypal", "amazon"];
         let near = Near::new(labels.into_iter());
-        for label in ["google", "gogle", "gooogle", "goolge", "boogle", "googlex", "xgoogle", "googl", "go-ogle"] {
+        for label in
+            ["google", "gogle", "gooogle", "goolge", "boogle", "googlex", "xgoogle", "googl", "go-ogle"]
+        {
             assert_eq!(near.candidates(label), [0], "{label}");
         }
         assert_eq!(near.candidates("amzaon"), [2]);

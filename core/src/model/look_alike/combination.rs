@@ -3,8 +3,8 @@
 //! Hyphens part words, but most labels have none. So lures are taken off both ends of the label, with or without a
 //! hyphen, and what is left between them is looked up.
 
-use super::{LookAlike, WELL_KNOWN};
 use super::lures::{Lure, is_lure, lures};
+use super::{LookAlike, WELL_KNOWN};
 use crate::model::brands::Brands;
 use crate::model::skeleton::{Skeleton, fold};
 
@@ -12,7 +12,7 @@ use crate::model::skeleton::{Skeleton, fold};
 const FAMOUS: u32 = 500;
 /// Brands of a lower rank are known.
 const KNOWN: u32 = 2_000;
-/// Shorter brands are parts of words, bytes.
+/// Shorter brands are parts of words, bytes, unless they stand alone beside an urgent word.
 const SHORTEST: usize = 5;
 /// Lures, hyphens and numbers that are taken off each end at most.
 const MOST_STEPS: usize = 5;
@@ -46,6 +46,8 @@ pub(super) fn combination(skeleton: &Skeleton, brands: &Brands) -> Option<LookAl
         0.94
     } else if disguised {
         0.88
+    } else if word.len() < SHORTEST {
+        0.6
     } else if beside.urgent > 0 {
         match rank {
             ..KNOWN if several || parted => 0.89,
@@ -76,13 +78,18 @@ fn parts<'a>(skeleton: &'a Skeleton, brands: &Brands) -> Option<(&'a str, Beside
     let fronts = strip(&skeleton.plain, Beside::default(), front);
     fronts.into_iter().find_map(|(rest, beside)| {
         strip(rest, beside, back).into_iter().find_map(|(word, beside)| {
-            if beside.lures == 0 || word.len() < SHORTEST || is_lure(word) {
+            let parted = beside.hyphens > 0;
+            if beside.lures == 0 || (word.len() < SHORTEST && !parted) || is_lure(word) {
                 return None;
             }
             let (brand, rank) = brands.find(&fold(word))?;
-            // A word that only looks like the brand must stand by itself.
-            let is_word = word == brand.label() || beside.hyphens > 0;
-            (brand.label().len() >= SHORTEST && is_word).then_some((word, beside, rank))
+            let stands_out = if brand.label().len() < SHORTEST {
+                word == brand.label() && parted && beside.urgent > 0 && rank < KNOWN
+            } else {
+                // A word that only looks like the brand must stand by itself.
+                word == brand.label() || parted
+            };
+            stands_out.then_some((word, beside, rank))
         })
     })
 }
@@ -167,7 +174,15 @@ mod tests {
         assert_eq!(beside("secure-paypalverify24"), paypal(2, 2, 1));
         assert_eq!(beside("my-paypal-shop"), paypal(2, 0, 2));
         assert_eq!(beside("login-office365"), Some(("office365".to_owned(), 1, 1, 1, 1)));
-        for label in ["paypal", "paypal-2024", "paypalish-login", "login-support", "loginpaypa1", "", "1".repeat(60).as_str()] {
+        for label in [
+            "paypal",
+            "paypal-2024",
+            "paypalish-login",
+            "login-support",
+            "loginpaypa1",
+            "",
+            "1".repeat(60).as_str(),
+        ] {
             assert_eq!(beside(label), None, "{label}");
         }
     }

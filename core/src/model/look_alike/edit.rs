@@ -83,7 +83,8 @@ impl Edit {
     /// What made `label` of `brand`, where both have the same skeleton. None if the brand is the one with digits
     /// for letters: a word is not made to look like it.
     pub(super) fn of_look_alike(label: &str, brand: &str) -> Option<Self> {
-        let mut differ = label.bytes().zip(brand.bytes()).enumerate().filter(|(_, (here, there))| here != there);
+        let mut differ =
+            label.bytes().zip(brand.bytes()).enumerate().filter(|(_, (here, there))| here != there);
         let at = differ.clone().next().map_or(0, |(at, _)| at);
         let kind = if label.len() != brand.len() {
             Kind::Together
@@ -217,7 +218,9 @@ mod tests {
             assert_eq!((edit.kind, edit.at), (kind, at), "{label} {brand}");
             assert!(!edit.said(label, brand).contains('?'), "{}", edit.said(label, brand));
         }
-        for (label, brand) in [("google", "google"), ("gogel", "google"), ("", "ab"), ("", ""), ("ogogel", "google")] {
+        for (label, brand) in
+            [("google", "google"), ("gogel", "google"), ("", "ab"), ("", ""), ("ogogel", "google")]
+        {
             assert_eq!(Edit::between(label, brand), None, "{label} {brand}");
         }
     }
@@ -233,7 +236,9 @@ mod tests {
 
     #[test]
     fn keys_that_touch_are_near() {
-        for (one, other) in [(b's', b'w'), (b's', b'e'), (b's', b'z'), (b's', b'x'), (b's', b'a'), (b'p', b'0'), (b'b', b'h')] {
+        for (one, other) in
+            [(b's', b'w'), (b's', b'e'), (b's', b'z'), (b's', b'x'), (b's', b'a'), (b'p', b'0'), (b'b', b'h')]
+        {
             assert!(are_near(one, other) && are_near(other, one), "{one} {other}");
         }
         for (one, other) in [(b's', b's'), (b's', b'g'), (b'1', b'z'), (b'-', b'a'), (b'o', b'h')] {

@@ -6,139 +6,12 @@
 
 use std::collections::HashSet;
 
-use super::points::{BASE, POINTS};
+use super::made::{Dice, TYPOS, combo, homograph, typing_error};
 use super::tests::data;
-use super::typo::{GROUPS, LEVELS, Levels, slips};
+use super::typo::{LEVELS, Levels, slips};
 use super::*;
 use crate::model::Model;
 use crate::model::near::hash;
-
-/// A small generator of numbers, the same on every run.
-pub(super) struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % sides as u64) as usize
-    }
-
-    fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        &all[self.roll(all.len())]
-    }
-}
-
-const TYPOS: [&str; 12] = [
-    "omission", "repetition", "transposition", "replacement", "insertion", "vowel", "bitsquatting", "hyphenation",
-    "addition", "www", "suffix", "anykey",
-];
-const KEYS: [&str; 26] = [
-    "qwsz", "vghn", "xdfv", "erfcxs", "wsdr34", "rtgvcd", "tyhbvf", "yujnbg", "uiok89", "uikmnh", "iolmj", "opk",
-    "njk", "bhjm", "iplk90", "ol0", "wa12", "etdf45", "wedxza", "ryfg56", "yihj78", "cfgb", "qeas23", "zsdc", "tugh67",
-    "asx",
-];
-
-/// A typing error of a class in a label; nothing where the label has no place for it.
-fn typing_error(class: &str, label: &str, dice: &mut Dice) -> Option<String> {
-    let letters: Vec<char> = label.chars().collect();
-    let at = dice.roll(letters.len());
-    let mut typed = letters.clone();
-    let key = |letter: char, dice: &mut Dice| {
-        let near: Vec<char> = KEYS.get((letter as usize).checked_sub(97)?)?.chars().collect();
-        Some(*dice.pick(&near))
-    };
-    let inner = at.clamp(1, letters.len() - 1);
-    match class {
-        "omission" => drop(typed.remove(at)),
-        "repetition" => typed.insert(at, letters[at]),
-        "transposition" => typed.swap(inner - 1, inner),
-        "replacement" => typed[at] = key(letters[at], dice)?,
-        "insertion" => {
-            let put = key(letters[at], dice)?;
-            typed.insert(at + dice.roll(2), put);
-        }
-        "vowel" => {
-            let vowels = ['a', 'e', 'i', 'o', 'u'];
-            let places: Vec<usize> = (0..letters.len()).filter(|&at| vowels.contains(&letters[at])).collect();
-            (!places.is_empty()).then_some(())?;
-            typed[*dice.pick(&places)] = *dice.pick(&vowels);
-        }
-        "bitsquatting" => {
-            let flipped = letters[at] as u8 ^ (1 << dice.roll(7));
-            (flipped.is_ascii_lowercase() || flipped.is_ascii_digit() || flipped == b'-').then_some(())?;
-            typed[at] = flipped.into();
-        }
-        "hyphenation" => typed.insert(inner, '-'),
-        "addition" => typed.push(*dice.pick(&"abcdefghijklmnopqrstuvwxyz0123456789".chars().collect::<Vec<_>>())),
-        "www" => return Some(format!("www{}{label}", dice.pick(&["", "-"]))),
-        "suffix" => return Some(format!("{label}{}com", dice.pick(&["", "-"]))),
-        _ => typed[at] = *dice.pick(&"abcdefghijklmnopqrstuvwxyz".chars().collect::<Vec<_>>()),
-    }
-    let typed: String = typed.into_iter().collect();
-    (typed != label && !typed.starts_with('-') && !typed.ends_with('-')).then_some(typed)
-}
-
-/// One to three letters of a label replaced by others that look like them, from the tables of `dnstwist`'s kind.
-fn homograph(class: &str, label: &str, dice: &mut Dice) -> Option<String> {
-    let table: &[(&str, &str)] = match class {
-        "cyrillic" => &[
-            ("a", "а"), ("c", "с"), ("d", "ԁ"), ("e", "е"), ("h", "һ"), ("i", "і"), ("j", "ј"), ("l", "ӏ"), ("o", "о"),
-            ("p", "р"), ("q", "ԛ"), ("s", "ѕ"), ("w", "ԝ"), ("x", "х"), ("y", "у"), ("g", "ց"), ("n", "ո"), ("u", "ս"),
-            ("b", "Ь"), ("r", "г"), ("k", "к"), ("m", "м"), ("t", "т"), ("v", "ѵ"), ("e", "ё"), ("i", "ї"),
-        ],
-        "greek" => &[
-            ("a", "α"), ("b", "β"), ("e", "ε"), ("i", "ι"), ("k", "κ"), ("n", "η"), ("o", "ο"), ("p", "ρ"), ("t", "τ"),
-            ("u", "υ"), ("v", "ν"), ("w", "ω"), ("x", "χ"), ("y", "γ"), ("o", "σ"), ("i", "ί"), ("o", "ό"), ("a", "ά"),
-        ],
-        "marks" => &[
-            ("a", "àáâãäåāăąạả"), ("c", "çćĉċč"), ("d", "ďđḍḏ"), ("e", "èéêëēĕėęěẹ"), ("g", "ĝğġģɡ"), ("h", "ĥħ"),
-            ("i", "ìíîïĩīĭįıɪ"), ("j", "ĵʝ"), ("k", "ķĸƙ"), ("l", "ĺļľłɫ"), ("n", "ñńņňŋṇ"), ("o", "òóôõöøōŏőơọ"),
-            ("r", "ŕŗř"), ("s", "śŝşšșß"), ("t", "ţťŧț"), ("u", "ùúûüũūŭůűų"), ("w", "ŵẁẃẅ"), ("y", "ýÿŷƴ"),
-            ("z", "źżžʐ"), ("b", "ḃḅɓʙ"), ("m", "ṁṃɱ"), ("p", "ƿṗþ"), ("f", "ƒḟ"), ("v", "ṿⱱ"), ("x", "ẋẍ"),
-        ],
-        "ascii" => &[
-            ("o", "0"), ("l", "1"), ("i", "1"), ("l", "i"), ("i", "l"), ("m", "rn"), ("w", "vv"), ("d", "cl"), ("e", "3"),
-            ("s", "5"), ("g", "q"), ("a", "4"), ("m", "nn"), ("b", "d"), ("n", "m"), ("u", "v"), ("g", "9"), ("t", "7"),
-            ("b", "8"), ("h", "lh"), ("q", "g"), ("k", "lc"), ("z", "2"),
-        ],
-        _ => return whole_script(label),
-    };
-    let mut found = label.to_owned();
-    for _ in 0..=dice.roll(3) {
-        let fitting: Vec<_> = table.iter().filter(|(from, _)| found.contains(from)).collect();
-        if fitting.is_empty() {
-            break;
-        }
-        let (from, to) = dice.pick(&fitting);
-        let to = if class == "marks" { dice.pick(&to.chars().collect::<Vec<_>>()).to_string() } else { (*to).to_owned() };
-        let places: Vec<_> = found.match_indices(from).map(|(at, _)| at).collect();
-        let at = *dice.pick(&places);
-        found.replace_range(at..at + from.len(), &to);
-    }
-    (found != label).then_some(found)
-}
-
-/// A label all in Cyrillic, where that has letters for it.
-fn whole_script(label: &str) -> Option<String> {
-    let table = [
-        ('a', 'а'), ('c', 'с'), ('d', 'ԁ'), ('e', 'е'), ('h', 'һ'), ('i', 'і'), ('j', 'ј'), ('l', 'ӏ'), ('o', 'о'),
-        ('p', 'р'), ('q', 'ԛ'), ('s', 'ѕ'), ('w', 'ԝ'), ('x', 'х'), ('y', 'у'), ('k', 'к'), ('m', 'м'), ('t', 'т'),
-        ('b', 'ь'), ('r', 'г'), ('v', 'ѵ'), ('n', 'п'),
-    ];
-    label.chars().map(|from| Some(table.iter().find(|(plain, _)| *plain == from)?.1)).collect()
-}
-
-/// A brand beside a lure.
-fn combo(class: &str, label: &str, dice: &mut Dice) -> Option<String> {
-    let lure = dice.pick(&[
-        "login", "secure", "support", "verify", "account", "update", "security", "signin", "help", "service", "online",
-        "billing", "pay", "confirm", "auth", "alert", "wallet", "recovery", "mail", "customer",
-    ]);
-    let hyphen = if class == "hyphenated" { "-" } else { "" };
-    Some(if dice.roll(2) == 0 { format!("{label}{hyphen}{lure}") } else { format!("{lure}{hyphen}{label}") })
-}
 
 /// Names that are there to judge by.
 struct World {
@@ -147,6 +20,8 @@ struct World {
     imitated: Vec<u32>,
     /// Clean names that are no brand's, one of each registrable domain.
     clean: Vec<Name>,
+    /// The same of names that stand in one list only: some may be malicious.
+    single: Vec<Name>,
     /// Registrable domains of all benign names.
     known: HashSet<String>,
 }
@@ -157,7 +32,8 @@ impl World {
         let meta = String::from_utf8_lossy(&meta);
         let rows: Vec<Vec<&str>> = meta.lines().map(|line| line.split('\t').collect()).collect();
         // The bundled brands are made of these rows.
-        let popular = rows.iter().filter(|row| row[2] == "umbrella100k-2025" && row[3] == "clean").map(|row| row[0]);
+        let popular =
+            rows.iter().filter(|row| row[2] == "umbrella100k-2025" && row[3] == "clean").map(|row| row[0]);
         let mut seen = HashSet::new();
         let popular: Vec<String> = popular
             .filter_map(|text| Some(Name::parse(text).ok()?.registrable_domain()?.to_owned()))
@@ -165,17 +41,18 @@ impl World {
             .collect();
         let brands = Brands::from_popular(popular.iter().map(String::as_str));
         let mut known = seen.clone();
-        let mut clean = Vec::new();
+        let (mut clean, mut single) = (Vec::new(), Vec::new());
         for row in &rows {
             let Ok(name) = Name::parse(row[0]) else { continue };
             let Some(registrable) = name.registrable_domain() else { continue };
             known.insert(registrable.to_owned());
-            if row[3] == "clean" && seen.insert(registrable.to_owned()) {
-                clean.push(name);
+            if seen.insert(registrable.to_owned()) {
+                if row[3] == "clean" { clean.push(name) } else { single.push(name) }
             }
         }
-        let imitated = (0..brands.len() as u32).filter(|&rank| brands.ranked(rank).unwrap().label().len() >= 4);
-        Some(Self { imitated: imitated.collect(), brands, clean, known })
+        let imitated =
+            (0..brands.len() as u32).filter(|&rank| brands.ranked(rank).unwrap().label().len() >= 4);
+        Some(Self { imitated: imitated.collect(), brands, clean, single, known })
     }
 
     /// Names made of brands among the first `ranks`; `least` is the length of the shortest.
@@ -191,12 +68,18 @@ impl World {
         let mut made = Vec::new();
         for _ in 0..many * 50 {
             let at = draw(dice);
-            let Some(brand) = self.imitated.get(at).and_then(|&rank| self.brands.ranked(rank)) else { continue };
+            let Some(brand) = self.imitated.get(at).and_then(|&rank| self.brands.ranked(rank)) else {
+                continue;
+            };
             let (label, own) = brand.registrable.split_once('.').unwrap();
             if label.len() < least {
                 continue;
             }
-            let suffix = if dice.roll(10) < 7 { own } else { dice.pick(&["com", "net", "org", "info", "xyz", "top", "co"]) };
+            let suffix = if dice.roll(10) < 7 {
+                own
+            } else {
+                dice.pick(&["com", "net", "org", "info", "xyz", "top", "co"])
+            };
             let Some(text) = make(class, label, dice) else { continue };
             let Ok(name) = Name::parse(&format!("{text}.{suffix}")) else { continue };
             if name.registrable_domain().is_some_and(|domain| !self.known.contains(domain)) {
@@ -226,25 +109,42 @@ fn rule_judged() {
     let found: Vec<(Option<LookAlike>, &Name)> =
         world.clean.iter().map(|name| (look_alike(name, &world.brands), name)).collect();
     let each = started.elapsed().as_nanos() as f64 / world.clean.len() as f64;
-    let mut scores: Vec<f64> = found.iter().map(|(found, _)| found.as_ref().map_or(0.0, |found| found.score)).collect();
+    let judged = found.iter().filter(|(_, name)| is_judged(name));
+    let mut scores: Vec<f64> =
+        judged.map(|(found, _)| found.as_ref().map_or(0.0, |found| found.score)).collect();
     scores.sort_by(|one, other| other.total_cmp(one));
     let at = [1e-2, 1e-3].map(|rate| scores[(scores.len() as f64 * rate) as usize].max(1e-9));
     let started = std::time::Instant::now();
     let again = Brands::decode(&world.brands.encode()).unwrap();
     println!(
-        "{} brands, {} exempt, decoded in {:?}, {each:.0} ns a name; {} clean names, {} scored; thresholds {at:.3?}",
+        "{} brands, {} exempt, {} bytes of index, decoded in {:?}, {each:.0} ns a name; {} clean names, {} scored; \
+         thresholds {at:.3?}",
         again.len(),
         again.exempt_len(),
+        again.index_bytes(),
         started.elapsed(),
-        scores.len(),
-        scores.iter().filter(|&&score| score > 0.0).count()
+        found.len(),
+        found.iter().filter(|(found, _)| found.is_some()).count()
     );
-    let mut blocked: Vec<_> = found.iter().filter(|(found, _)| found.as_ref().is_some_and(|found| found.score >= BLOCK_ABOVE)).collect();
+    let many = Brands::from_popular(world.known.iter().map(String::as_str)).encode();
+    let started = std::time::Instant::now();
+    let many = Brands::decode(&many).unwrap();
+    println!(
+        "{} brands: {} bytes of index, decoded in {:?}",
+        many.len(),
+        many.index_bytes(),
+        started.elapsed()
+    );
+    let mut blocked: Vec<_> = found
+        .iter()
+        .filter(|(found, _)| found.as_ref().is_some_and(|found| found.score >= BLOCK_ABOVE))
+        .collect();
     println!("{} blocked", blocked.len());
     for (found, name) in &blocked {
         println!("  {name} {found:?}");
     }
-    blocked = found.iter().filter(|(found, _)| found.as_ref().is_some_and(|found| found.score >= at[1])).collect();
+    blocked =
+        found.iter().filter(|(found, _)| found.as_ref().is_some_and(|found| found.score >= at[1])).collect();
     println!("{} at 1e-3", blocked.len());
     for (found, name) in blocked.iter().take(100) {
         let found = found.as_ref().unwrap();
@@ -259,10 +159,16 @@ fn rule_judged() {
         (model / (1.0 - model)).max(odds(score(name, &world.brands)))
     };
     let both_at = model.as_ref().map(|model| {
-        let mut scores: Vec<f64> = world.clean.iter().map(|name| both(name, model)).collect();
+        let mut scores: Vec<f64> =
+            world.clean.iter().filter(|name| is_judged(name)).map(|name| both(name, model)).collect();
         scores.sort_by(|one, other| other.total_cmp(one));
         [1e-2, 1e-3].map(|rate| scores[(scores.len() as f64 * rate) as usize])
     });
+    for name in &world.single {
+        if let Some(found) = look_alike(name, &world.brands).filter(|found| found.score >= BLOCK_ABOVE) {
+            println!("  of one list: {name} {found:?}");
+        }
+    }
     println!("log-odds of both: {:.2?}", both_at.map(|at| at.map(f64::ln)));
     let mut dice = Dice(7);
     let mut row = |class: &str, make, ranks: usize, least: usize| {
@@ -272,13 +178,20 @@ fn rule_judged() {
             let hit = made.iter().filter(|name| score(name, &world.brands) >= at).count();
             100.0 * hit as f64 / made.len().max(1) as f64
         });
-        let with_model = both_at.map(|at| at.map(|at| {
-            let hit = made.iter().filter(|name| model.as_ref().is_some_and(|model| both(name, model) >= at)).count();
-            100.0 * hit as f64 / made.len().max(1) as f64
-        }));
+        let with_model = both_at.map(|at| {
+            at.map(|at| {
+                let hit = made
+                    .iter()
+                    .filter(|name| model.as_ref().is_some_and(|model| both(name, model) >= at))
+                    .count();
+                100.0 * hit as f64 / made.len().max(1) as f64
+            })
+        });
         println!(
             "{class:14} first {ranks:5}, {least}+ letters: {:5.1} {:5.1}  of {}; with the model {with_model:5.1?}",
-            rate[0], rate[1], made.len()
+            rate[0],
+            rate[1],
+            made.len()
         );
         if std::env::var_os("MISSED").is_some_and(|which| which == class) {
             for name in made.iter().filter(|name| score(name, &world.brands) < at[1]).take(60) {
@@ -288,7 +201,8 @@ fn rule_judged() {
         rate
     };
     for (ranks, least) in [(500, 5), (1000, 4), (1000, 5), (2000, 5), (5000, 5), (5000, 4), (12000, 5)] {
-        let rates: Vec<_> = TYPOS.iter().take(11).map(|class| row(class, typing_error, ranks, least)).collect();
+        let rates: Vec<_> =
+            TYPOS.iter().take(11).map(|class| row(class, typing_error, ranks, least)).collect();
         let mean = [0, 1].map(|which| rates.iter().map(|rate| rate[which]).sum::<f64>() / rates.len() as f64);
         println!("{:14} first {ranks:5}, {least}+ letters: {:5.1} {:5.1}", "TYPOS", mean[0], mean[1]);
     }
@@ -316,7 +230,9 @@ fn points_fitted() {
     let Some(world) = World::open() else { return };
     let levels = |name: &Name| {
         let (label, suffix) = name.registrable_domain().unwrap().split_once('.').unwrap();
-        let Some(skeleton) = Skeleton::of(label).filter(|skeleton| skeleton.plain == label) else { return Vec::new() };
+        let Some(skeleton) = Skeleton::of(label).filter(|skeleton| skeleton.plain == label) else {
+            return Vec::new();
+        };
         if world.brands.find(&skeleton.folded).is_some_and(|(brand, _)| brand.label() == label) {
             return Vec::new();
         }
@@ -332,19 +248,38 @@ fn points_fitted() {
         dice.roll(most)
     };
     for class in TYPOS {
-        made.extend(world.made(class, typing_error, if class == "anykey" { 1500 } else { 4000 }, draw, 4, &mut dice));
+        made.extend(world.made(
+            class,
+            typing_error,
+            if class == "anykey" { 1500 } else { 4000 },
+            draw,
+            4,
+            &mut dice,
+        ));
     }
     made.extend(world.made("ascii", homograph, 8000, draw, 4, &mut dice));
     for (names, positive) in [(&world.clean, false), (&made, true)] {
         for name in names {
             let levels = levels(name);
             if !levels.is_empty() {
-                cases.push(Case { levels, positive, weight: 1.0 / names.len() as f64, judged: is_judged(name) });
+                cases.push(Case {
+                    levels,
+                    positive,
+                    weight: 1.0 / names.len() as f64,
+                    judged: is_judged(name),
+                });
             }
         }
     }
     println!("{} cases, {} clean", cases.len(), cases.iter().filter(|case| !case.positive).count());
-    let offsets: Vec<usize> = LEVELS.iter().scan(1, |next, many| { let at = *next; *next += many; Some(at) }).collect();
+    let offsets: Vec<usize> = LEVELS
+        .iter()
+        .scan(1, |next, many| {
+            let at = *next;
+            *next += many;
+            Some(at)
+        })
+        .collect();
     let width = 1 + LEVELS.iter().sum::<usize>();
     let mut weights = vec![0.0; width];
     let logit = |weights: &[f64], levels: &Levels| {
@@ -354,14 +289,20 @@ fn points_fitted() {
         let (mut gradient, mut curve) = (vec![0.0; width], vec![vec![0.0; width]; width]);
         let mut loss = [0.0; 2];
         for case in &cases {
-            let top = case.levels.iter().max_by(|one, other| logit(&weights, one).total_cmp(&logit(&weights, other))).unwrap();
+            let top = case
+                .levels
+                .iter()
+                .max_by(|one, other| logit(&weights, one).total_cmp(&logit(&weights, other)))
+                .unwrap();
             let p = crate::model::sigmoid(logit(&weights, top));
             let error = f64::from(u8::from(case.positive)) - p;
             loss[usize::from(case.judged)] -= case.weight * (1.0 - error.abs()).max(1e-9).ln();
             if case.judged {
                 continue;
             }
-            let on: Vec<usize> = std::iter::once(0).chain(top.iter().zip(&offsets).map(|(level, offset)| offset + level)).collect();
+            let on: Vec<usize> = std::iter::once(0)
+                .chain(top.iter().zip(&offsets).map(|(level, offset)| offset + level))
+                .collect();
             for &row in &on {
                 gradient[row] += case.weight * error;
                 for &column in &on {
@@ -392,7 +333,6 @@ fn points_fitted() {
     }
     println!("pub(super) const BASE: i32 = {};", in_points(base));
     lines.iter().for_each(|line| println!("    &{line},"));
-    println!("now {BASE}, {} groups of {GROUPS}", POINTS.len());
 }
 
 /// Solves a symmetric system by elimination.
@@ -412,30 +352,4 @@ fn solve(mut rows: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
         right[row] = (right[row] - known) / rows[row][row];
     }
     right
-}
-
-
-#[test]
-#[ignore]
-fn throwaway_time() {
-    let Some(world) = World::open() else { return };
-    let skeletons: Vec<_> = world.clean.iter().filter_map(|n| { let (l, s) = n.registrable_domain()?.split_once('.')?; Some((l, s, Skeleton::of(l)?)) }).collect();
-    let many = skeletons.len() as u128;
-    let time = |what: &str, f: &dyn Fn(&(&str, &str, Skeleton)) -> usize| {
-        let t = std::time::Instant::now();
-        let mut n = 0;
-        for s in &skeletons { n += f(s); }
-        println!("{what}: {} ns ({n})", t.elapsed().as_nanos() / many);
-    };
-    for _ in 0..2 {
-        time("skeleton", &|s| Skeleton::of(s.0).map_or(0, |s| s.plain.len()));
-        time("find", &|s| world.brands.find(&s.2.folded).is_some() as usize);
-        time("wide", &|s| world.brands.find_wide(&s.2.folded).count());
-        time("near", &|s| world.brands.near(&s.2.plain).len());
-        time("slips", &|s| slips(&s.2, s.1, &world.brands).len());
-        time("combination", &|s| combination::combination(&s.2, &world.brands).is_some() as usize);
-    }
-    let t = std::time::Instant::now();
-    for n in &world.clean { std::hint::black_box(n.registrable_domain()); }
-    println!("registrable: {}", t.elapsed().as_nanos() / many);
 }

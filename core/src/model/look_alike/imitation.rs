@@ -10,12 +10,7 @@ const SHORT_LABEL_BYTES: usize = 4;
 /// Labels that are hardly another word by chance, bytes.
 const LONG_LABEL_BYTES: usize = 7;
 /// The whole label is read as the brand's, and hardly by chance.
-pub(super) fn imitation(
-    skeleton: &Skeleton,
-    brand: Brand<'_>,
-    rank: u32,
-    suffix: &str,
-) -> Option<LookAlike> {
+pub(super) fn imitation(skeleton: &Skeleton, brand: Brand<'_>, rank: u32, suffix: &str) -> Option<LookAlike> {
     let label = brand.label();
     let well_known = rank < WELL_KNOWN;
     // Under a country's suffix another script or a mark may just be that country's spelling.

@@ -57,13 +57,14 @@ fn of_label(label: &str, suffix: &str, skeleton: &Skeleton, brands: &Brands) -> 
     }
     read.and_then(|(brand, rank)| imitation::imitation(skeleton, brand, rank, suffix)).or_else(|| {
         let slip = || if skeleton.is_foreign() { None } else { typo::typo(skeleton, suffix, brands) };
-        let all =
-            [imitation::unknown(skeleton, brands), slip(), combination::combination(skeleton, brands)];
+        let all = [imitation::unknown(skeleton, brands), slip(), combination::combination(skeleton, brands)];
         all.into_iter().flatten().max_by(|one, other| one.score.total_cmp(&other.score))
     })
 }
 
 #[cfg(test)]
 mod fit;
+#[cfg(test)]
+mod made;
 #[cfg(test)]
 mod tests;

@@ -54,10 +54,8 @@ fn the_brand_itself_under_any_suffix_is_no_look_alike() {
 }
 
 #[test]
-fn one_edit_a_public_suffix_the_root_and_short_names_are_no_look_alikes() {
-    for text in
-        ["paypals.com", "gogle.com", "googles.com", "faceboook.com", "com", "co.uk", "xn--.com", "a.com"]
-    {
+fn a_public_suffix_the_root_and_short_names_are_no_look_alikes() {
+    for text in ["com", "co.uk", "xn--.com", "a.com", "gool.com", "paypol-shop.com"] {
         assert_eq!(found(text), None, "{text}");
     }
     assert_eq!(look_alike(&Name::root(), &brands()), None);
@@ -65,16 +63,58 @@ fn one_edit_a_public_suffix_the_root_and_short_names_are_no_look_alikes() {
 }
 
 #[test]
+fn a_slip_is_ranked_but_never_blocked() {
+    for (text, how) in [
+        ("paypals.com", "nearly paypal: s put in"),
+        ("gogle.com", "nearly google: double o written once"),
+        ("googke.com", "nearly google: k, a neighbour key, for l"),
+        ("faceboook.com", "nearly facebook: o doubled"),
+        ("facebozk.com", "nearly facebook: z for o"),
+        ("micorsoft.com", "nearly microsoft: r and o exchanged"),
+        ("face-book.com", "nearly facebook: a hyphen put in"),
+        ("wwwpaypal.com", "nearly paypal: www or its suffix in the label"),
+        ("paypal-com.net", "nearly paypal: www or its suffix in the label"),
+        ("qooqle.com", "nearly google: similar letters"),
+        ("wellsfarco.com", "nearly wellsfargo: c for g"),
+        ("google.cm", "google under cm for com"),
+    ] {
+        let found = found(text).unwrap_or_else(|| panic!("{text} is not seen"));
+        assert_eq!(found.how, how, "{text}");
+        assert!(found.score > 0.1 && found.score < BLOCK_ABOVE, "{text}: {found:?}");
+    }
+    let score = |text| found(text).unwrap().score;
+    assert!(score("microsooft.com") > score("micrsoft.com"), "a doubled letter is surer than one left out");
+    assert!(score("gooogle.com") > score("gooogle.top"), "the brand's own suffix is surer");
+}
+
+#[test]
 fn a_brand_beside_a_lure_scores_below_a_block_unless_it_is_disguised() {
-    for text in ["paypal-login.com", "secure-paypal-verify.com", "account-google.top"] {
+    for text in [
+        "paypal-login.com",
+        "secure-paypal-verify.com",
+        "account-google.top",
+        "loginpaypal.com",
+        "paypalsupport.com",
+        "ebay-signin.com",
+    ] {
         let found = found(text).unwrap_or_else(|| panic!("{text} is not seen"));
         assert!(found.score >= 0.5 && found.score < BLOCK_ABOVE, "{text}: {found:?}");
     }
     let disguised = found("paypa1-login.com").unwrap();
     assert_eq!((disguised.brand.as_str(), disguised.score >= BLOCK_ABOVE), ("paypal.com", true));
-    for text in ["paypal-shop.com", "login-support.com", "google.login.example.com", "my-bank-login.com"] {
+    let plain = found("paypal-shop.com").unwrap();
+    assert!(plain.score < found("paypal-login.com").unwrap().score, "{plain:?}");
+    for text in ["paypal-cat.com", "login-support.com", "google.login.example.com", "my-bank-login.com"] {
         assert_eq!(found(text), None, "{text}");
     }
+}
+
+#[test]
+fn an_odd_letter_or_a_second_reading_does_not_hide_a_brand() {
+    let score = |text| found(text).map_or(0.0, |found| found.score);
+    assert!(score("faceßook.com") >= BLOCK_ABOVE && score("micro\u{437}oft.com") > 0.8);
+    assert!(score("facebooジ.com") > 0.8, "one letter that looks like no plain one");
+    assert_eq!(score("フェイスブック.com"), 0.0);
 }
 
 #[test]
@@ -90,8 +130,20 @@ fn words_of_another_script_at_home_and_short_or_slight_changes_are_not_blocked()
     let score = |text| look_alike(&Name::parse(text).unwrap(), &brands).map_or(0.0, |found| found.score);
     assert!(score("комета.рф") < BLOCK_ABOVE && score("комета.com") >= BLOCK_ABOVE);
     assert!(score("kоmета.ru") >= BLOCK_ABOVE, "two scripts in one label are nobody's spelling");
-    assert!(score("paypai.com") > 0.5 && score("paypai.com") < BLOCK_ABOVE);
-    assert_eq!([score("ebây.com"), score("ebav.com"), score("евау.com")], [0.0; 3]);
+    assert!(score("paypai.com") > 0.1 && score("paypai.com") < BLOCK_ABOVE);
+    for text in ["ebây.com", "еьау.com", "ebav.com"] {
+        assert!(score(text) < BLOCK_ABOVE, "{text}: {}", score(text));
+    }
+    assert!(score("eьay.com") >= BLOCK_ABOVE, "two scripts in one short label");
+}
+
+#[test]
+fn labels_of_any_length_are_looked_at_without_pain() {
+    let long = ["1", "-", "my", "a", "o0", "login", "cl"].map(|part| part.repeat(62 / part.len()));
+    for label in long.iter().chain([&"х".repeat(40)]) {
+        let Ok(name) = Name::parse(&format!("{label}.com")) else { continue };
+        assert_eq!(look_alike(&name, &brands()), None, "{label}");
+    }
 }
 
 /// The training data: in `TEST_DATA`, else beside the repository.
@@ -107,6 +159,65 @@ pub(super) fn data(file: &str) -> Option<Vec<u8>> {
             println!("skipped: {file} can't be read ({error}); set TEST_DATA");
             None
         }
+    }
+}
+
+#[test]
+fn names_of_real_languages_are_not_blocked() {
+    // Words and names of the languages themselves, taken from no list.
+    let brands = Brands::from_popular([
+        "google.com",
+        "apple.com",
+        "paypal.com",
+        "muller.com",
+        "munchen.de",
+        "cafe.com",
+        "resume.com",
+        "strasse.de",
+        "citroen.com",
+        "loreal.com",
+        "nestle.com",
+        "coca.com",
+        "opera.com",
+        "mercado.com",
+        "kometa.com",
+        "beton.com",
+    ]);
+    for text in [
+        "müller.de",
+        "münchen.de",
+        "straße.de",
+        "café.fr",
+        "résumé.fr",
+        "citroën.fr",
+        "nestlé.ch",
+        "комета.рф",
+        "бетон.рф",
+        "сока.рф",
+        "опера.рф",
+        "москва.рф",
+        "россия.рф",
+        "ελλάδα.gr",
+        "αθήνα.ελ",
+        "日本語.jp",
+        "中文.cn",
+        "한국.kr",
+        "smörgåsbord.se",
+        "åre.no",
+        "łódź.pl",
+        "żywiec.pl",
+        "praha-výlety.cz",
+        "điệnmáy.vn",
+        "ไทย.th",
+        "украина.укр",
+        "беларусь.бел",
+        "ıstanbul.tr",
+        "göteborg.se",
+        "københavn.dk",
+    ] {
+        let name = Name::parse(text).unwrap();
+        let found = look_alike(&name, &brands);
+        assert!(found.as_ref().is_none_or(|found| found.score < BLOCK_ABOVE), "{text}: {found:?}");
     }
 }
 

@@ -40,12 +40,17 @@ pub(super) struct Slip<'a> {
 pub(super) fn typo(skeleton: &Skeleton, suffix: &str, brands: &Brands) -> Option<LookAlike> {
     // Nobody slips into letters with marks or of another script.
     let meant = if skeleton.accents || skeleton.look_alikes || skeleton.unknown { MEANT } else { 0 };
-    let weighed = slips(skeleton, suffix, brands).into_iter().map(|slip| (points(&slip.levels) + meant, slip));
+    let weighed =
+        slips(skeleton, suffix, brands).into_iter().map(|slip| (points(&slip.levels) + meant, slip));
     let (points, slip) = weighed.max_by_key(|(points, _)| *points)?;
     let score = MOST * sigmoid(f64::from(points - PRIOR) / 100.0);
     (points >= LEAST).then(|| LookAlike {
         brand: slip.brand.registrable.to_owned(),
-        how: format!("nearly {}: {}", slip.brand.label(), slip.edit.said(&skeleton.plain, slip.brand.label())),
+        how: format!(
+            "nearly {}: {}",
+            slip.brand.label(),
+            slip.edit.said(&skeleton.plain, slip.brand.label())
+        ),
         score,
     })
 }
