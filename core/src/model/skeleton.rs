@@ -136,7 +136,7 @@ pub(super) fn widen(folded: &str) -> String {
     for letter in folded.chars() {
         let pair = match (before, letter) {
             (Some('c'), 'l') => Some('d'),
-            (Some('l' | 'd'), 'd' | 'b') => Some('d'),
+            (Some('l'), 'b') | (Some('d'), 'l') => Some('d'),
             (Some('l'), 'h') => Some('h'),
             (Some('l'), 'c') => Some('k'),
             (Some('n'), 'n') | (Some('r'), 'r') => Some('m'),

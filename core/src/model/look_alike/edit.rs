@@ -45,8 +45,10 @@ pub(super) enum Kind {
     Together,
     /// `i` and `l` stand for each other.
     Exchanged,
-    /// Several letters, or a pair such as `cl`, stand for similar ones.
+    /// Several letters stand for similar ones.
     Hasty,
+    /// A pair such as `cl` stands for a similar letter, or the other way round.
+    Paired,
 }
 
 /// An edit of a brand's label.
@@ -120,7 +122,7 @@ impl Edit {
             Kind::Digits => "digits for letters".to_owned(),
             Kind::Together => "letters that run together".to_owned(),
             Kind::Exchanged => "i and l exchanged".to_owned(),
-            Kind::Hasty => "similar letters".to_owned(),
+            Kind::Hasty | Kind::Paired => "similar letters".to_owned(),
         }
     }
 }

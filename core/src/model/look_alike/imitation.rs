@@ -31,7 +31,7 @@ pub(super) fn imitation(skeleton: &Skeleton, brand: Brand<'_>, rank: u32, suffix
             // Fewer letters, or those of an unknown brand, are hit by chance too: they are weighed.
             _ if short || !well_known => return None,
             Kind::Together => ("letters that run together", 0.95),
-            Kind::Digits => ("digits for letters", 0.97),
+            Kind::Digits if is_disguise(&skeleton.plain) => ("digits for letters", 0.97),
             // Words differ by that alone: voices.com is not volces.com.
             Kind::Exchanged if long => ("i and l exchanged", 0.93),
             _ => return None,
@@ -39,6 +39,15 @@ pub(super) fn imitation(skeleton: &Skeleton, brand: Brand<'_>, rank: u32, suffix
     };
     let how = format!("looks like {label}: {how}");
     Some(LookAlike { brand: brand.registrable.to_owned(), how, score })
+}
+
+/// Whether the digits of a label stand for letters rather than for a number: `fox17` is not Foxit.
+fn is_disguise(plain: &str) -> bool {
+    let digits = |byte: &u8| byte.is_ascii_digit();
+    let number = plain.bytes().take_while(|byte| digits(byte)).count() > 1
+        || plain.bytes().rev().take_while(|byte| digits(byte)).count() > 1;
+    let round = plain.bytes().filter(digits).all(|digit| matches!(digit, b'0' | b'1'));
+    round || (!number && plain.len() >= 6)
 }
 
 /// A brand's label, but for one letter of a script that looks like no plain one.

@@ -27,7 +27,7 @@ pub(super) type Levels = [usize; GROUPS];
 
 pub(super) const GROUPS: usize = 8;
 /// How many levels each group has.
-pub(super) const LEVELS: Levels = [21, 6, 8, 3, 3, 6, 6, 4];
+pub(super) const LEVELS: Levels = [22, 6, 8, 3, 3, 6, 6, 4];
 
 /// A brand that a label may have been made from by a slip.
 pub(super) struct Slip<'a> {
@@ -125,7 +125,8 @@ fn hasty<'a>(skeleton: &Skeleton, brands: &'a Brands) -> Option<(u32, Brand<'a>,
         // One letter for another is found as an edit.
         let one = label.len() == brand.label().len() && Edit::between(label, brand.label()).is_some();
         let at = label.bytes().zip(brand.label().bytes()).take_while(|(here, there)| here == there).count();
-        (!one).then_some((rank, brand, Edit { kind: Kind::Hasty, at }))
+        let kind = if label.len() == brand.label().len() { Kind::Hasty } else { Kind::Paired };
+        (!one).then_some((rank, brand, Edit { kind, at }))
     })
 }
 
