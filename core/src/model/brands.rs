@@ -101,7 +101,7 @@ impl Brands {
             made.text.push('\n');
             if let Some(skeleton) = Skeleton::of(Brand { registrable }.label()) {
                 made.by_skeleton.push((near::hash(skeleton.folded.as_bytes(), &[]), rank));
-                made.by_wide.push((near::hash(widen(&skeleton.folded).as_bytes(), &[]), rank));
+                made.by_wide.push((near::hash(widen(&skeleton.plain).as_bytes(), &[]), rank));
             }
         }
         made.by_skeleton.sort_unstable();
@@ -154,13 +154,11 @@ impl Brands {
             .find(|(brand, _)| Skeleton::of(brand.label()).is_some_and(|skeleton| skeleton.folded == folded))
     }
 
-    /// Brands that a hasty eye may take a label of this folded skeleton for, with their ranks.
-    pub(super) fn find_wide(&self, folded: &str) -> impl Iterator<Item = (Brand<'_>, u32)> {
-        let wide = widen(folded);
+    /// Brands that a hasty eye may take this plain label for, with their ranks.
+    pub(super) fn find_wide(&self, plain: &str) -> impl Iterator<Item = (Brand<'_>, u32)> {
+        let wide = widen(plain);
         let ranked = ranks_of(&self.by_wide, &wide).filter_map(|rank| Some((self.ranked(rank)?, rank)));
-        ranked.filter(move |(brand, _)| {
-            Skeleton::of(brand.label()).is_some_and(|skeleton| widen(&skeleton.folded) == wide)
-        })
+        ranked.filter(move |(brand, _)| widen(brand.label()) == wide)
     }
 
     /// Ranks of the brands that may be one edit away from a label.

@@ -100,18 +100,7 @@ impl Skeleton {
 pub(super) fn fold(plain: &str) -> String {
     let mut folded = String::with_capacity(plain.len());
     for byte in plain.bytes() {
-        let letter = match byte {
-            b'0' => 'o',
-            b'1' | b'i' => 'l',
-            b'2' => 'z',
-            b'3' => 'e',
-            b'4' => 'a',
-            b'5' => 's',
-            b'6' | b'8' => 'b',
-            b'7' => 't',
-            b'9' => 'g',
-            other => char::from(other),
-        };
+        let letter = letter_of(byte);
         let pair = match letter {
             'n' if folded.ends_with('r') => Some('m'),
             'v' if folded.ends_with('v') => Some('w'),
@@ -128,18 +117,21 @@ pub(super) fn fold(plain: &str) -> String {
     folded
 }
 
-/// A folded label with letters read alike that only a hasty eye takes for each other: `q` as `g`, `b` as `d`, `cl`
-/// as `d`, `nn` as `m`. Many words become one by it; only good to look for what is then compared.
-pub(super) fn widen(folded: &str) -> String {
-    let mut wide = String::with_capacity(folded.len());
+/// A plain label folded further, with letters read alike that only a hasty eye takes for each other: `q` as `g`, `b`
+/// as `d`, `cl` as `d`, `nn` as `m`. Many words become one by it; only good to look for what is then compared.
+pub(super) fn widen(plain: &str) -> String {
+    let mut wide = String::with_capacity(plain.len());
     let mut before = None;
-    for letter in folded.chars() {
+    for letter in plain.bytes() {
+        let letter = if letter == b'1' { b'l' } else { letter };
+        // Here `i` is no `l`: `discord` is `cliscord`.
         let pair = match (before, letter) {
-            (Some('c'), 'l') => Some('d'),
-            (Some('l'), 'b') | (Some('d'), 'l') => Some('d'),
-            (Some('l'), 'h') => Some('h'),
-            (Some('l'), 'c') => Some('k'),
-            (Some('n'), 'n') | (Some('r'), 'r') => Some('m'),
+            (Some(b'c'), b'l') => Some(b'd'),
+            (Some(b'l'), b'b') => Some(b'b'),
+            (Some(b'l'), b'h') => Some(b'h'),
+            (Some(b'l'), b'c') => Some(b'k'),
+            (Some(b'n'), b'n') | (Some(b'r'), b'n' | b'r') => Some(b'm'),
+            (Some(b'v'), b'v') => Some(b'w'),
             _ => None,
         };
         before = Some(letter);
@@ -147,7 +139,7 @@ pub(super) fn widen(folded: &str) -> String {
             wide.pop();
             before = None;
         }
-        wide.push(match pair.unwrap_or(letter) {
+        wide.push(match letter_of(pair.unwrap_or(letter)) {
             'q' => 'g',
             'v' => 'u',
             'n' => 'm',
@@ -158,6 +150,22 @@ pub(super) fn widen(folded: &str) -> String {
         });
     }
     wide
+}
+
+/// A digit as the letter that it stands for, `i` as `l`.
+fn letter_of(letter: u8) -> char {
+    match letter {
+        b'0' => 'o',
+        b'1' | b'i' => 'l',
+        b'2' => 'z',
+        b'3' => 'e',
+        b'4' => 'a',
+        b'5' => 's',
+        b'6' | b'8' => 'b',
+        b'7' => 't',
+        b'9' => 'g',
+        other => char::from(other),
+    }
 }
 
 #[cfg(test)]
@@ -187,6 +195,22 @@ mod tests {
         for (one, other) in [("paypal", "paypol"), ("google", "googles"), ("amazon", "anazon")] {
             assert_ne!(of(one).folded, of(other).folded, "{one} {other}");
         }
+    }
+
+    #[test]
+    fn what_a_hasty_eye_reads_alike_is_wide() {
+        for (one, other) in [
+            ("discord", "cliscord"),
+            ("dropbox", "clropdox"),
+            ("google", "qooqle"),
+            ("netflix", "me7f1ix"),
+            ("amazon", "annazon"),
+            ("kaltura", "lcaltura"),
+            ("vmware", "unnvvare"),
+        ] {
+            assert_eq!(widen(one), widen(other), "{one} {other}");
+        }
+        assert_ne!(widen("google"), widen("gaagle"));
     }
 
     #[test]

@@ -121,7 +121,7 @@ pub(super) fn wrong_suffix(brand: Brand<'_>, rank: u32, suffix: &str) -> Option<
 /// The most popular brand that differs in more than one letter and that a hasty eye reads.
 fn hasty<'a>(skeleton: &Skeleton, brands: &'a Brands) -> Option<(u32, Brand<'a>, Edit)> {
     let label = skeleton.plain.as_str();
-    brands.find_wide(&skeleton.folded).find_map(|(brand, rank)| {
+    brands.find_wide(label).find_map(|(brand, rank)| {
         // One letter for another is found as an edit.
         let one = label.len() == brand.label().len() && Edit::between(label, brand.label()).is_some();
         let at = label.bytes().zip(brand.label().bytes()).take_while(|(here, there)| here == there).count();
