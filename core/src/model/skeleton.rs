@@ -9,11 +9,11 @@ pub(super) struct Skeleton {
     pub(super) plain: String,
     /// `plain` with digits read as letters and pairs as one letter; only good to compare.
     pub(super) folded: String,
-    /// It holds a letter with a mark.
+    /// It holds a Latin letter with a mark, or of a kind that few languages write.
     pub(super) accents: bool,
     /// One of those is not in Latin-1, so few languages write it.
     pub(super) rare_accents: bool,
-    /// It holds a letter of another script, or one that only looks like another.
+    /// It holds a letter of another script.
     pub(super) look_alikes: bool,
     /// It holds plain letters.
     pub(super) latin: bool,
@@ -79,12 +79,12 @@ impl Skeleton {
             self.plain.push_str(second.unwrap_or(first));
             self.ambiguous |= confusables::second(character).is_some();
             match kind {
-                Kind::Accent => {
+                Kind::LookAlike if !is_latin(character) => self.look_alikes = true,
+                Kind::LookAlike | Kind::Accent => {
                     self.accents = true;
                     self.latin = true;
                     self.rare_accents |= character > '\u{ff}';
                 }
-                Kind::LookAlike => self.look_alikes = true,
             }
         } else if self.unknown {
             return None;
@@ -94,6 +94,12 @@ impl Skeleton {
         }
         Some(())
     }
+}
+
+/// Whether a letter outside ASCII is of the Latin script: `ə` is a letter of Azerbaijan.
+fn is_latin(character: char) -> bool {
+    let block = u32::from(character);
+    matches!(block, 0x80..=0x2af | 0x1d00..=0x1dbf | 0x1e00..=0x1eff | 0x2c60..=0x2c7f | 0xa720..=0xa7ff | 0xab30..=0xab6f)
 }
 
 /// Digits as the letters that they stand for, `i` as `l`, `rn` as `m`, `vv` as `w`.

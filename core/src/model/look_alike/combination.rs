@@ -3,6 +3,7 @@
 //! Hyphens part words, but most labels have none. So lures are taken off both ends of the label, with or without a
 //! hyphen, and what is left between them is looked up.
 
+use super::imitation::is_disguised;
 use super::lures::{Lure, is_lure, lures};
 use super::{LookAlike, WELL_KNOWN};
 use crate::model::brands::Brands;
@@ -37,34 +38,38 @@ struct Beside<'a> {
 pub(super) fn combination(skeleton: &Skeleton, brands: &Brands) -> Option<LookAlike> {
     let (word, beside, rank) = parts(skeleton, brands)?;
     let brand = brands.ranked(rank)?;
-    let disguised = word != brand.label() || skeleton.look_alikes || skeleton.accents;
     let parted = beside.hyphens > 0;
     let several = beside.lures > 1 || (beside.digits && parted);
+    let (known, long) = (rank < KNOWN, word.len() > SHORTEST);
     // Of 23,000 clean names four have a brand beside an urgent word, and 80 beside any; of 250,000 phishing ones
     // 1,800 and 3,300.
-    let score = if disguised && rank < WELL_KNOWN {
-        0.94
-    } else if disguised {
-        0.88
+    let score = if word != brand.label() || (skeleton.look_alikes && skeleton.latin) {
+        if rank < WELL_KNOWN { 0.94 } else { 0.88 }
+    } else if skeleton.accents {
+        // The mark may be on the lure, and that a word of a language.
+        0.89
     } else if word.len() < SHORTEST {
         0.6
     } else if beside.urgent > 0 {
-        match rank {
-            ..KNOWN if several || parted => 0.89,
-            ..KNOWN => 0.87,
-            ..WELL_KNOWN => 0.85,
+        match (known, rank < WELL_KNOWN) {
+            (true, _) => {
+                if several || parted {
+                    0.89
+                } else {
+                    0.87
+                }
+            }
+            (_, true) => 0.85,
             _ => 0.82,
         }
+    } else if parted {
+        if known { 0.65 } else { 0.4 }
+    } else if rank < FAMOUS && (long || several) {
+        0.5
+    } else if several || (known && long) {
+        0.35
     } else {
-        match (parted, rank) {
-            (true, ..KNOWN) => 0.55,
-            (false, ..FAMOUS) if word.len() > SHORTEST || several => 0.5,
-            (true, _) => 0.4,
-            (false, ..KNOWN) if word.len() > SHORTEST => 0.35,
-            _ if several => 0.35,
-            _ if word.len() > SHORTEST => 0.25,
-            _ => 0.15,
-        }
+        if long { 0.25 } else { 0.15 }
     };
     Some(LookAlike {
         brand: brand.registrable.to_owned(),
@@ -87,19 +92,18 @@ fn parts<'a>(skeleton: &'a Skeleton, brands: &Brands) -> Option<(&'a str, Beside
                 word == brand.label() && parted && beside.urgent > 0 && rank < KNOWN
             } else {
                 // A word that only looks like the brand must stand by itself.
-                word == brand.label() || parted
+                word == brand.label() || (parted && is_disguised(word, brand.label()))
             };
             stands_out.then_some((word, beside, rank))
         })
     })
 }
 
+/// Takes a piece off a label, and passes it on with what is left and how much it lures.
+type Take<'a> = fn(&'a str, &mut dyn FnMut(&'a str, &'a str, Option<Lure>));
+
 /// What is left of a label once lures, hyphens and numbers were taken off one end, in each way.
-fn strip<'a>(
-    label: &'a str,
-    beside: Beside<'a>,
-    take: fn(&'a str, &mut dyn FnMut(&'a str, &'a str, Option<Lure>)),
-) -> Vec<(&'a str, Beside<'a>)> {
+fn strip<'a>(label: &'a str, beside: Beside<'a>, take: Take<'a>) -> Vec<(&'a str, Beside<'a>)> {
     let mut all = vec![(label, Beside { steps: 0, ..beside })];
     let mut next = 0;
     while let Some(&(rest, beside)) = all.get(next) {
@@ -162,7 +166,7 @@ mod tests {
 
     #[test]
     fn lures_are_taken_off_both_ends_with_and_without_hyphens() {
-        let brands = Brands::from_popular(["paypal.com", "office365.com", "support.com"]);
+        let brands = Brands::from_popular(["paypal.com", "office365.com", "support.com", "foxit.com"]);
         let beside = |label| {
             let skeleton = Skeleton::of(label)?;
             let (word, beside, rank) = parts(&skeleton, &brands)?;
@@ -180,6 +184,7 @@ mod tests {
             "paypalish-login",
             "login-support",
             "loginpaypa1",
+            "fox17-login",
             "",
             "1".repeat(60).as_str(),
         ] {

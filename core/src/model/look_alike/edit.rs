@@ -2,6 +2,8 @@
 //!
 //! The kinds are those of the usual generators of such names (dnstwist, URLCrazy).
 
+use crate::model::skeleton::UNKNOWN;
+
 /// What was done to a brand's label, from the surest sign of a slip to the weakest where several fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -109,6 +111,7 @@ impl Edit {
             Kind::Vowel => format!("the vowel {now} for {was}"),
             Kind::NearKey => format!("{now}, a neighbour key, for {was}"),
             Kind::BitFlip => format!("{now}, one bit away, for {was}"),
+            Kind::Digit | Kind::Replaced if now == UNKNOWN => format!("a letter of another script for {was}"),
             Kind::Digit | Kind::Replaced => format!("{now} for {was}"),
             Kind::Doubled => format!("{now} doubled"),
             Kind::Hyphen => "a hyphen put in".to_owned(),

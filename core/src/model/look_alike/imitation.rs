@@ -9,6 +9,7 @@ use crate::model::skeleton::{Skeleton, UNKNOWN};
 const SHORT_LABEL_BYTES: usize = 4;
 /// Labels that are hardly another word by chance, bytes.
 const LONG_LABEL_BYTES: usize = 7;
+
 /// The whole label is read as the brand's, and hardly by chance.
 pub(super) fn imitation(skeleton: &Skeleton, brand: Brand<'_>, rank: u32, suffix: &str) -> Option<LookAlike> {
     let label = brand.label();
@@ -27,27 +28,35 @@ pub(super) fn imitation(skeleton: &Skeleton, brand: Brand<'_>, rank: u32, suffix
         let strong = (well_known || (skeleton.rare_accents && long)) && !at_home && !short;
         ("letters with marks", graded(strong, 0.97, 0.88))
     } else {
-        match Edit::of_look_alike(&skeleton.plain, label)?.kind {
-            // Fewer letters, or those of an unknown brand, are hit by chance too: they are weighed.
-            _ if short || !well_known => return None,
-            Kind::Together => ("letters that run together", 0.95),
-            Kind::Digits if is_disguise(&skeleton.plain) => ("digits for letters", 0.97),
-            // Words differ by that alone: voices.com is not volces.com.
-            Kind::Exchanged if long => ("i and l exchanged", 0.93),
-            _ => return None,
-        }
+        // Fewer letters, or those of an unknown brand, are hit by chance too: they are weighed.
+        (well_known && !short).then(|| disguise(&skeleton.plain, label)).flatten()?
     };
     let how = format!("looks like {label}: {how}");
     Some(LookAlike { brand: brand.registrable.to_owned(), how, score })
 }
 
-/// Whether the digits of a label stand for letters rather than for a number: `fox17` is not Foxit.
-fn is_disguise(plain: &str) -> bool {
-    let digits = |byte: &u8| byte.is_ascii_digit();
-    let number = plain.bytes().take_while(|byte| digits(byte)).count() > 1
-        || plain.bytes().rev().take_while(|byte| digits(byte)).count() > 1;
-    let round = plain.bytes().filter(digits).all(|digit| matches!(digit, b'0' | b'1'));
-    round || (!number && plain.len() >= 6)
+/// Whether a plain label that has the brand's skeleton hardly has it by chance.
+pub(super) fn is_disguised(plain: &str, brand: &str) -> bool {
+    disguise(plain, brand).is_some()
+}
+
+fn disguise(plain: &str, brand: &str) -> Option<(&'static str, f64)> {
+    match Edit::of_look_alike(plain, brand)?.kind {
+        Kind::Together => Some(("letters that run together", 0.95)),
+        Kind::Digits if !is_number(plain) => Some(("digits for letters", 0.97)),
+        // Words differ by that alone: voices.com is not volces.com.
+        Kind::Exchanged if brand.len() >= LONG_LABEL_BYTES => Some(("i and l exchanged", 0.93)),
+        _ => None,
+    }
+}
+
+/// Whether the digits of a label may be a number rather than letters: `fox17` is not Foxit.
+fn is_number(plain: &str) -> bool {
+    let run = |letters: &mut dyn Iterator<Item = u8>| letters.take_while(u8::is_ascii_digit).count() > 1;
+    let at_an_end = run(&mut plain.bytes()) || run(&mut plain.bytes().rev());
+    let mut digits = plain.bytes().filter(u8::is_ascii_digit);
+    let round = digits.all(|digit| matches!(digit, b'0' | b'1'));
+    !round && (at_an_end || plain.len() < 6)
 }
 
 /// A brand's label, but for one letter of a script that looks like no plain one.

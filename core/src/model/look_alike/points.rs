@@ -1,20 +1,22 @@
-//! The points of typing errors, in hundredths of log-odds.
+//! The points of slips, in hundredths of log-odds.
 //!
-//! Fitted by logistic regression (`points_fitted` in `fit.rs`): typing errors of brands, made by class, against clean
-//! names that are no brand's, one half of both by registrable domain. The sum holds for as many typing errors as
-//! clean names.
+//! Fitted by logistic regression (`points_fitted` in `fit.rs`): names made of brands by class, against clean names that
+//! are no brand's, one half of both by registrable domain; the other half is judged on. The sum holds for as many
+//! made names as clean ones.
 
 use super::typo::GROUPS;
 
-/// What a label one edit from a brand starts with.
+/// What a slip starts with.
 pub(super) const BASE: i32 = 1164;
-/// A sum below says nothing.
+/// A lower sum says nothing: one clean name in a hundred reaches it.
 pub(super) const LEAST: i32 = 160;
 /// What is held against it, by group and level.
-#[rustfmt::skip]
 pub(super) const POINTS: [&[i32]; GROUPS] = [
     // By the kind of edit, in the order of `Kind`.
-    &[-227, -304, -156, -271, -244, -462, -103, -108, -176, -174, -265, -333, -245, -259, -272, -101, 0, -106, -185, -191, -195, -151],
+    &[
+        -227, -304, -156, -271, -244, -462, -103, -108, -176, -174, -265, -333, -245, -259, -272, -101, 0,
+        -106, -185, -191, -195, -151,
+    ],
     // By the brand's rank: 0, 512, 1024, and so on.
     &[0, -95, -128, -171, -269, -330],
     // By bytes of the brand's label: 4 to 11.

@@ -75,7 +75,7 @@ fn a_slip_is_ranked_but_never_blocked() {
         ("wwwpaypal.com", "nearly paypal: www or its suffix in the label"),
         ("paypal-com.net", "nearly paypal: www or its suffix in the label"),
         ("qooqle.com", "nearly google: similar letters"),
-        ("wellsfarco.com", "nearly wellsfargo: c for g"),
+        ("wellsfarko.com", "nearly wellsfargo: k for g"),
         ("google.cm", "google under cm for com"),
     ] {
         let found = found(text).unwrap_or_else(|| panic!("{text} is not seen"));

@@ -27,6 +27,7 @@ pub(super) type Levels = [usize; GROUPS];
 
 pub(super) const GROUPS: usize = 8;
 /// How many levels each group has.
+#[cfg(test)]
 pub(super) const LEVELS: Levels = [22, 6, 8, 3, 3, 6, 6, 4];
 
 /// A brand that a label may have been made from by a slip.
