@@ -1,7 +1,7 @@
 //! Models of names: tokenizer, forward pass, calibration, and the artifact that holds them (`.dvm`).
 //!
 //! ```text
-//! name -> tokenizer -> Seed | Table -> logit -> Calibration -> score, probability -> Thresholds
+//! name -> tokenizer -> Seed | Table | Stack -> logit -> Calibration -> score, probability -> Thresholds
 //! ```
 //!
 //! [`Model::decode`] takes an artifact's bytes and gives a [`Model`], which has logits for names. The
@@ -13,23 +13,31 @@
 //! the name; slope, intercept, balance, prior, `allow_below`, `block_above` (`f64`); weights; BLAKE3 of all
 //! that came before.
 
+pub mod bag;
 mod brands;
 mod calibration;
 mod codec;
 mod confusables;
+pub mod features;
 mod grams;
 pub mod look_alike;
 mod near;
+pub mod parts;
 pub mod seed;
 mod skeleton;
+pub mod stack;
 pub mod table;
 pub mod tokenizer;
 pub mod tunnel;
 
+pub use bag::{Bag, BagWeights};
 pub use brands::{Brand, Brands, BrandsError};
 pub use calibration::{Calibration, UNLISTED_PRIOR, sigmoid};
+pub use features::features;
 pub use look_alike::{LookAlike, look_alike};
+pub use parts::Parts;
 pub use seed::Seed;
+pub use stack::{Member, Stack, StackWeights};
 pub use table::{BankWeights, Scratch, Table, TableWeights};
 
 use codec::{Reader, Writer};
@@ -37,6 +45,7 @@ use codec::{Reader, Writer};
 const MAGIC: &[u8; 4] = b"DVM1";
 const KIND_SEED: u8 = 1;
 const KIND_TABLE: u8 = 2;
+const KIND_STACK: u8 = 3;
 const DIGEST_BYTES: usize = blake3::OUT_LEN;
 
 /// Why bytes are no model.
@@ -142,8 +151,10 @@ impl Spec {
 pub enum Network {
     /// The seed's CNN on code points.
     Seed(Box<Seed>),
-    /// Our own family on tokens of text.
+    /// One table CNN on tokens of text.
     Table(Box<Table>),
+    /// Several networks on the content, and a bounded word of the suffix.
+    Stack(Box<Stack>),
 }
 
 /// A model: network, calibration, thresholds, and an identifier that names these very bytes.
@@ -198,15 +209,16 @@ impl Model {
         let expected = match kind {
             KIND_SEED => tokenizer::CODE_POINTS,
             KIND_TABLE => tokenizer::TEXT,
+            KIND_STACK => tokenizer::PARTS,
             other => return Err(ModelError::Kind(other)),
         };
         if version != expected {
             return Err(ModelError::Tokenizer { expected, got: version });
         }
-        let network = if kind == KIND_SEED {
-            Network::Seed(Box::new(Seed::decode(&mut reader)?))
-        } else {
-            Network::Table(Box::new(Table::decode(&mut reader)?))
+        let network = match kind {
+            KIND_SEED => Network::Seed(Box::new(Seed::decode(&mut reader)?)),
+            KIND_TABLE => Network::Table(Box::new(Table::decode(&mut reader)?)),
+            _ => Network::Stack(Box::new(Stack::decode(&mut reader)?)),
         };
         reader.finish()?;
         Self::new(spec, network)
@@ -226,6 +238,7 @@ impl Model {
         writer.u8(match self.network {
             Network::Seed(_) => KIND_SEED,
             Network::Table(_) => KIND_TABLE,
+            Network::Stack(_) => KIND_STACK,
         });
         writer.u8(self.tokenizer());
         writer.u8(self.spec.name.len() as u8);
@@ -239,6 +252,7 @@ impl Model {
         match &self.network {
             Network::Seed(seed) => seed.encode(&mut writer),
             Network::Table(table) => table.encode(&mut writer),
+            Network::Stack(stack) => stack.encode(&mut writer),
         }
         writer.bytes
     }
@@ -263,6 +277,7 @@ impl Model {
         match self.network {
             Network::Seed(_) => tokenizer::CODE_POINTS,
             Network::Table(_) => tokenizer::TEXT,
+            Network::Stack(_) => tokenizer::PARTS,
         }
     }
 
@@ -270,7 +285,7 @@ impl Model {
     pub fn scored_text<'a>(&self, name: &'a str) -> &'a str {
         match self.network {
             Network::Seed(_) => name,
-            Network::Table(_) => tokenizer::scored_text(name),
+            Network::Table(_) | Network::Stack(_) => tokenizer::scored_text(name),
         }
     }
 
@@ -279,6 +294,12 @@ impl Model {
         match &self.network {
             Network::Seed(seed) => seed.logit(name),
             Network::Table(table) => table.logit(name),
+            Network::Stack(stack) => {
+                let mut logit = [0.0];
+                stack.logits(&[name], &mut Scratch::default(), &mut logit);
+                let [logit] = logit;
+                logit
+            }
         }
     }
 
@@ -291,6 +312,7 @@ impl Model {
                 }
             }
             Network::Table(table) => table.logits(names, scratch, logits),
+            Network::Stack(stack) => stack.logits(names, scratch, logits),
         }
     }
 

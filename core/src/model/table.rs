@@ -13,7 +13,7 @@
 
 use super::ModelError;
 use super::codec::{Reader, Writer};
-use super::tokenizer::{ALPHABET, PAD, TEXT_TOKENS, tokens};
+use super::tokenizer::{ALPHABET, Framed, PAD, TEXT_TOKENS, tokens};
 
 /// Filters and hidden units come in groups of this many: one group is a row of the table.
 pub const LANES: usize = 16;
@@ -85,6 +85,7 @@ pub struct Table {
 #[derive(Debug, Default, Clone)]
 pub struct Scratch {
     pooled: Vec<f32>,
+    pub(super) features: Vec<u32>,
 }
 
 impl Table {
@@ -148,16 +149,17 @@ impl Table {
     pub fn logits(&self, names: &[&str], scratch: &mut Scratch, logits: &mut [f32]) {
         const BLOCK: usize = 64;
         for (names, logits) in names.chunks(BLOCK).zip(logits.chunks_mut(BLOCK)) {
-            self.block(names, scratch, logits);
+            let texts: Vec<_> = names.iter().map(|name| tokens(name)).collect();
+            self.framed(&texts, scratch, logits);
         }
     }
 
-    fn block(&self, names: &[&str], scratch: &mut Scratch, logits: &mut [f32]) {
-        let texts: Vec<_> = names.iter().map(|name| tokens(name)).collect();
+    /// The logits of a few texts. Fills as many of `logits` as there are texts.
+    pub(super) fn framed(&self, texts: &[Framed], scratch: &mut Scratch, logits: &mut [f32]) {
         scratch.pooled.clear();
-        scratch.pooled.resize(names.len() * self.inputs, 0.0);
+        scratch.pooled.resize(texts.len() * self.inputs, 0.0);
         for (group, maximum, mean) in &self.groups {
-            for (pooled, (tokens, used)) in scratch.pooled.chunks_exact_mut(self.inputs).zip(&texts) {
+            for (pooled, (tokens, used)) in scratch.pooled.chunks_exact_mut(self.inputs).zip(texts) {
                 let (max, average) = group.pool(tokens, *used);
                 store(pooled, *maximum, &max);
                 store(pooled, *mean, &average);

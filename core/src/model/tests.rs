@@ -42,6 +42,36 @@ fn table() -> Model {
     Model::new(spec("small"), Network::Table(Box::new(Table::new(weights).unwrap()))).unwrap()
 }
 
+fn bag() -> Bag {
+    let bits = 6;
+    let bytes = |count: usize| noise(count, 250.0).into_iter().map(|value| value as i8);
+    let rows: Vec<i8> = bytes(bag::DIMENSIONS << bits).collect();
+    Bag::new(BagWeights {
+        bits,
+        rows: rows.as_chunks::<{ bag::DIMENSIONS }>().0.to_vec(),
+        scale: [0.01; bag::DIMENSIONS],
+        hidden: noise(bag::DIMENSIONS * 8, 1.0).as_chunks::<{ bag::DIMENSIONS }>().0.to_vec(),
+        hidden_bias: noise(8, 0.2),
+        output: noise(8, 1.0),
+        output_bias: -0.5,
+    })
+    .unwrap()
+}
+
+fn stack_weights() -> StackWeights {
+    let Network::Table(table) = table().network().clone() else { panic!("a table") };
+    StackWeights {
+        members: vec![(0.7, Member::Table(table)), (0.4, Member::Bag(Box::new(bag())))],
+        bound: 1.0,
+        suffix: noise(1 << stack::SUFFIX_BITS, 1.9),
+        bias: 0.1,
+    }
+}
+
+fn stack() -> Model {
+    Model::new(spec("stack"), Network::Stack(Box::new(Stack::new(stack_weights()).unwrap()))).unwrap()
+}
+
 const NAMES: [&str; 6] = [
     "example.com",
     "a",
@@ -53,7 +83,7 @@ const NAMES: [&str; 6] = [
 
 #[test]
 fn an_artifact_comes_back_as_it_was() {
-    for model in [seed(), table()] {
+    for model in [seed(), table(), stack()] {
         let bytes = model.encode();
         let back = Model::decode(&bytes).unwrap();
         assert_eq!(back, model);
@@ -125,7 +155,7 @@ fn a_sealed_artifact_with_wrong_content_is_refused_by_its_reason() {
 
 #[test]
 fn many_names_at_once_score_as_one_by_one() {
-    for model in [seed(), table()] {
+    for model in [seed(), table(), stack()] {
         let names: Vec<String> = (0..150).map(|i| format!("n{i}.{}", NAMES[i % NAMES.len()])).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut logits = vec![0.0; names.len()];
@@ -175,4 +205,87 @@ fn the_folded_forward_agrees_with_the_textbook() {
         let got = f64::from(model.logit(name));
         assert!((got - expected).abs() < 1e-5 + 1e-5 * expected.abs(), "{name}: {got} for {expected}");
     }
+}
+
+#[test]
+fn a_suffix_moves_the_logit_by_its_term_alone() {
+    let model = stack();
+    let weights = stack_weights();
+    let term = |suffix: &str| weights.suffix[stack::slot(suffix)];
+    for content in ["example", "pay-pal1.login", "a.b.c", "mine.webflow"] {
+        let logit = |suffix: &str| model.logit(&format!("{content}.{suffix}"));
+        for (one, other) in [("com", "top"), ("io", "co.uk"), ("xyz", "unknown")] {
+            let (moved, expected) = (logit(one) - logit(other), term(one) - term(other));
+            assert!((moved - expected).abs() < 1e-5, "{content} {one} {other}: {moved} for {expected}");
+            assert!(moved.abs() <= 2.0 * weights.bound);
+        }
+    }
+    assert_eq!(model.logit("www.example.com").to_bits(), model.logit("example.com").to_bits());
+}
+
+#[test]
+fn a_stack_is_the_weighted_sum_of_its_members() {
+    let (model, weights) = (stack(), stack_weights());
+    let mut found = Vec::new();
+    for name in NAMES {
+        let parts = Parts::of(name);
+        let mut expected = weights.bias + weights.suffix[stack::slot(parts.suffix)];
+        expected += 0.7 * table().logit(parts.content) + 0.4 * bag().logit(parts.content, &mut found);
+        assert!((model.logit(name) - expected).abs() < 1e-5, "{name}");
+    }
+}
+
+#[test]
+fn a_bag_s_logit_is_the_textbook_s() {
+    let (bag, weights) = (bag(), bag().weights().clone());
+    for content in ["example", "a.b.c", "", "pay-pal1.login"] {
+        let mut found = Vec::new();
+        features(content, 6, &mut found);
+        let share = (found.len().max(1) as f64).sqrt();
+        let value = |d: usize| {
+            let sum: f64 = found.iter().map(|feature| f64::from(weights.rows[*feature as usize][d])).sum();
+            sum * f64::from(weights.scale[d]) / share
+        };
+        let unit = |u: usize| {
+            let sum: f64 = (0..bag::DIMENSIONS).map(|d| value(d) * f64::from(weights.hidden[u][d])).sum();
+            (sum + f64::from(weights.hidden_bias[u])).max(0.0) * f64::from(weights.output[u])
+        };
+        let expected = f64::from(weights.output_bias) + (0..8).map(unit).sum::<f64>();
+        let got = f64::from(bag.logit(content, &mut Vec::new()));
+        assert!((got - expected).abs() < 1e-5 + 1e-5 * expected.abs(), "{content}: {got} for {expected}");
+    }
+}
+
+#[test]
+fn a_stack_that_does_not_hold_together_is_refused() {
+    let refused = |change: &dyn Fn(&mut StackWeights)| {
+        let mut weights = stack_weights();
+        change(&mut weights);
+        Stack::new(weights).unwrap_err()
+    };
+    assert!(matches!(refused(&|w| w.members.clear()), ModelError::Shape(_)));
+    assert!(matches!(refused(&|w| w.suffix.truncate(9)), ModelError::Shape(_)));
+    assert!(matches!(refused(&|w| w.suffix[7] = 1.001), ModelError::Parameter(_)));
+    for bound in [0.0, -1.0, 3.5, f32::NAN] {
+        assert!(matches!(refused(&|w| w.bound = bound), ModelError::Parameter(_)), "{bound}");
+    }
+    let weights = |change: &dyn Fn(&mut BagWeights)| {
+        let mut weights = bag().weights().clone();
+        change(&mut weights);
+        Bag::new(weights)
+    };
+    assert!(weights(&|w| w.bits = 7).is_err() && weights(&|w| w.bits = 0).is_err());
+    assert!(weights(&|w| w.output.truncate(3)).is_err() && weights(&|w| w.hidden.clear()).is_err());
+
+    let whole = stack().encode();
+    let body = &whole[..whole.len() - DIGEST_BYTES];
+    let sealed = |body: &[u8]| [body, blake3::hash(body).as_bytes()].concat();
+    for length in (0..body.len()).step_by(97) {
+        assert!(Model::decode(&sealed(&body[..length])).is_err(), "{length}");
+    }
+    // The first member's kind stands behind the number of members.
+    let kind = 4 + 3 + "stack".len() + 6 * 8 + 1;
+    let mut other = body.to_vec();
+    other[kind] = 9;
+    assert_eq!(Model::decode(&sealed(&other)), Err(ModelError::Kind(9)));
 }

@@ -7,11 +7,15 @@
 //! ```text
 //! www.Example.com.  ->  pad e x a m p l e . c o m pad pad ... pad      (66 tokens)
 //! ```
+//!
+//! [`PARTS`] cuts the same text in two, see [`super::Parts`].
 
 /// Tokenizer version of the seed: code points of the whole name, zero-padded to 256; nothing normalised.
 pub const CODE_POINTS: u8 = 1;
-/// Tokenizer version of our own models: [`scored_text`] as one token of [`ALPHABET`] a byte.
+/// Tokenizer version of a single table CNN: [`scored_text`] as one token of [`ALPHABET`] a byte.
 pub const TEXT: u8 = 2;
+/// Tokenizer version of a stack: [`scored_text`] in [`super::Parts`], the content as tokens and as features.
+pub const PARTS: u8 = 3;
 
 /// Bytes of a name that [`TEXT`] looks at, from its end.
 pub const TEXT_BYTES: usize = 64;
@@ -53,14 +57,21 @@ pub fn token(byte: u8) -> u8 {
     }
 }
 
-/// The tokens of a name under [`TEXT`], and how many of them are text.
-pub fn tokens(name: &str) -> ([u8; TEXT_TOKENS], usize) {
-    let text = scored_text(name).as_bytes();
+/// A text as tokens within padding, and how many of them are text.
+pub type Framed = ([u8; TEXT_TOKENS], usize);
+
+/// The tokens of a name under [`TEXT`].
+pub fn tokens(name: &str) -> Framed {
+    frame(scored_text(name))
+}
+
+/// The tokens of a text of at most [`TEXT_BYTES`]; what is beyond is left out.
+pub fn frame(text: &str) -> Framed {
     let mut tokens = [PAD; TEXT_TOKENS];
-    for (slot, &byte) in tokens.iter_mut().skip(1).zip(text) {
+    for (slot, &byte) in tokens.iter_mut().skip(1).zip(text.as_bytes()).take(TEXT_BYTES) {
         *slot = token(byte);
     }
-    (tokens, text.len())
+    (tokens, text.len().min(TEXT_BYTES))
 }
 
 #[cfg(test)]

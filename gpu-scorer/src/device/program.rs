@@ -53,6 +53,7 @@ impl Program {
                 weights.push(parts.output_bias);
                 Some(Self { kernel: Kernel::Table, shape, weights })
             }
+            Network::Stack(_) => None,
         }
     }
 }

@@ -4,9 +4,12 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use dnsvet_core::lists::{Format, collect};
+use dnsvet_core::model::bag::DIMENSIONS;
+use dnsvet_core::model::stack::SUFFIX_BITS;
 use dnsvet_core::model::tokenizer::ALPHABET;
 use dnsvet_core::model::{
-    BankWeights, Brands, Calibration, Model, Network, Seed, Spec, Table, TableWeights, Thresholds,
+    Bag, BagWeights, BankWeights, Brands, Calibration, Member, Model, Network, Seed, Spec, Stack,
+    StackWeights, Table, TableWeights, Thresholds,
 };
 use dnsvet_core::name::Name;
 use dnsvet_core::policy::Policy;
@@ -113,6 +116,29 @@ pub fn model() -> Model {
     };
     let table = Table::new(weights).map(|table| Network::Table(Box::new(table)));
     table.and_then(|network| Model::new(spec(), network)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The smallest stack with a member of each kind.
+pub fn stack_model() -> Model {
+    let Network::Table(table) = model().network().clone() else { unreachable!("it is a table") };
+    let bag = Bag::new(BagWeights {
+        bits: 1,
+        rows: vec![[3; DIMENSIONS], [-7; DIMENSIONS]],
+        scale: [0.25; DIMENSIONS],
+        hidden: vec![[0.5; DIMENSIONS]],
+        hidden_bias: vec![0.5],
+        output: vec![-1.0],
+        output_bias: 0.25,
+    });
+    let bag = bag.unwrap_or_else(|error| panic!("{error}"));
+    let stack = Stack::new(StackWeights {
+        members: vec![(0.5, Member::Table(table)), (0.5, Member::Bag(Box::new(bag)))],
+        bound: 1.0,
+        suffix: weights(1 << SUFFIX_BITS),
+        bias: 0.25,
+    });
+    let model = stack.and_then(|stack| Model::new(spec(), Network::Stack(Box::new(stack))));
+    model.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A model of the seed's network.

@@ -140,7 +140,9 @@ fn snapshots(seeds: &mut Seeds) {
     feed.push(b"\x02\x40\x07\x01\x03\x00\"x\"\x0c\x00bytes 0-9/99\x04\x00abcd\x40\xc0".to_vec());
     let brands = Brands::from_popular(["google.com", "paypal.com", "paypai.org", "bbc.co.uk"]).encode();
     seeds.entry("brands").or_default().extend([brands, b"google.com\npaypal.com\ng00gle.net\n".to_vec()]);
-    for artifact in [fixtures::model().encode(), fixtures::seed_model().encode()] {
+    for artifact in
+        [fixtures::model(), fixtures::seed_model(), fixtures::stack_model()].map(|model| model.encode())
+    {
         let body = artifact.len() - 32;
         seeds.entry("model").or_default().push(artifact[..body].to_vec());
     }
