@@ -88,8 +88,10 @@ pub fn upper_bound(hits: usize, trials: usize) -> f64 {
 /// Platt's scaling for an even mixture of clean and malicious names (Newton's method on the logistic loss).
 /// Benign names of a single list are left out: some of them are malicious in truth, and would flatten it.
 pub fn calibrate(scored: &[Scored<'_>]) -> Calibration {
-    let scored: Vec<&Scored> = scored.iter().filter(|s| s.example.malicious || s.example.clean).collect();
-    let count = |malicious: bool| scored.iter().filter(|s| s.example.malicious == malicious).count() as f64;
+    let scored: Vec<&Scored> =
+        scored.iter().filter(|s| s.example.is_malicious() || s.example.clean).collect();
+    let count =
+        |malicious: bool| scored.iter().filter(|s| s.example.is_malicious() == malicious).count() as f64;
     let (positives, negatives) = (count(true).max(1.0), count(false).max(1.0));
     let (mut slope, mut intercept) = (1.0f64, 0.0f64);
     for _ in 0..50 {
@@ -99,7 +101,7 @@ pub fn calibrate(scored: &[Scored<'_>]) -> Calibration {
         for scored in &scored {
             let x = f64::from(scored.logit);
             let (target, weight) =
-                if scored.example.malicious { (1.0, 0.5 / positives) } else { (0.0, 0.5 / negatives) };
+                if scored.example.is_malicious() { (1.0, 0.5 / positives) } else { (0.0, 0.5 / negatives) };
             let p = dnsvet_core::model::sigmoid(slope * x + intercept);
             let (error, curve) = ((p - target) * weight, p * (1.0 - p) * weight);
             g0 += error;
@@ -119,7 +121,18 @@ pub fn calibrate(scored: &[Scored<'_>]) -> Calibration {
             break;
         }
     }
-    Calibration { slope, intercept, balance: 0.5 }
+    Calibration { slope: short(slope), intercept: short(intercept), balance: 0.5 }
+}
+
+/// To nine digits: short enough to stand exactly in a manifest's JSON.
+fn short(value: f64) -> f64 {
+    format!("{value:.8e}").parse().unwrap_or(value)
+}
+
+/// The same, not below the value.
+fn short_above(value: f64) -> f64 {
+    let rounded = short(value);
+    if rounded >= value { rounded } else { short(rounded * (1.0 + 1e-8)) }
 }
 
 /// The worst logit of each clean registrable domain.
@@ -142,13 +155,15 @@ pub fn thresholds(scored: &[Scored<'_>], calibration: &Calibration, prior: f64) 
     let allowed = (FALSE_BLOCK_BUDGET * worst.len() as f64).floor() as usize;
     let over = worst.get(allowed).copied().unwrap_or(0.0);
     // The next float above the first domain that must not be blocked.
-    let block_above = calibration.probability(over, prior).next_up().clamp(LEAST_CONFIDENCE, 1.0);
+    let block_above =
+        short_above(calibration.probability(over, prior).next_up()).clamp(LEAST_CONFIDENCE, 1.0);
 
-    let class = |malicious: bool| scored.iter().filter(|s| s.example.malicious == malicious).count() as f64;
+    let class =
+        |malicious: bool| scored.iter().filter(|s| s.example.is_malicious() == malicious).count() as f64;
     let shares = [0.5 / class(false).max(1.0), 0.5 / class(true).max(1.0)];
     let weighed = scored
         .iter()
-        .map(|s| (calibration.probability(s.logit, prior), shares[usize::from(s.example.malicious)]));
+        .map(|s| (calibration.probability(s.logit, prior), shares[usize::from(s.example.is_malicious())]));
     let mut below: Vec<(f64, f64)> = weighed.filter(|(p, _)| *p < block_above).collect();
     below.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut left = UNCERTAIN;
@@ -156,7 +171,7 @@ pub fn thresholds(scored: &[Scored<'_>], calibration: &Calibration, prior: f64) 
         left -= share;
         left < 0.0
     });
-    let allow_below = first_allowed.map_or(0.0, |(p, _)| p.next_up());
+    let allow_below = first_allowed.map_or(0.0, |(p, _)| short_above(p.next_up()));
     Thresholds { allow_below: allow_below.min(block_above), block_above }
 }
 
@@ -198,8 +213,8 @@ pub fn metrics(scored: &[Scored<'_>], thresholds: Thresholds, p: impl Fn(f32) ->
     let pick = |wanted: fn(&Example) -> bool| -> Vec<f64> {
         scored.iter().filter(|s| wanted(s.example)).map(|s| f64::from(s.logit)).collect()
     };
-    let (benign, clean) = (pick(|e| !e.malicious), pick(|e| e.clean));
-    let malicious = pick(|e| e.malicious);
+    let (benign, clean) = (pick(|e| !e.is_malicious()), pick(|e| e.clean));
+    let malicious = pick(Example::is_malicious);
     let pairs = |negatives: &[f64]| -> Vec<(f64, bool)> {
         let positives = malicious.iter().map(|score| (*score, true));
         negatives.iter().map(|score| (*score, false)).chain(positives).collect()
@@ -233,6 +248,7 @@ pub fn metrics(scored: &[Scored<'_>], thresholds: Thresholds, p: impl Fn(f32) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Class;
 
     #[test]
     fn auc_counts_pairs_in_order_and_ties_half() {
@@ -260,12 +276,9 @@ mod tests {
     }
 
     fn examples() -> Vec<(Example, f32)> {
-        let example = |i: usize, malicious: bool| Example {
-            name: format!("n{i}.com"),
-            domain_at: 0,
-            malicious,
-            clean: !malicious,
-            weight: 1.0,
+        let example = |i: usize, malicious: bool| {
+            let class = if malicious { Class::Malware } else { Class::Benign };
+            Example::new(format!("n{i}.com"), class, !malicious, "list".into())
         };
         // Log-odds of malicious are logit + 1 by construction: logistic noise around -1.
         let mut random = crate::data::Random::new(2);
@@ -285,10 +298,23 @@ mod tests {
             examples.iter().map(|(example, logit)| Scored { example, logit: *logit }).collect();
         let calibration = calibrate(&scored);
         // Both classes count the same there; here about as many names are in each.
-        let malicious = scored.iter().filter(|s| s.example.malicious).count() as f64;
+        let malicious = scored.iter().filter(|s| s.example.is_malicious()).count() as f64;
         let shift = (malicious / (scored.len() as f64 - malicious)).ln();
         assert!((calibration.slope - 2.0).abs() < 0.1, "{calibration:?}");
         assert!((calibration.intercept + shift - 1.0).abs() < 0.1, "{calibration:?}, {shift}");
+    }
+
+    #[test]
+    fn rounded_numbers_stay_on_their_side() {
+        let mut random = crate::data::Random::new(3);
+        for _ in 0..10_000 {
+            let value = (random.signed() + 1.0) / 2.0 * 10f64.powi(random.below(10) as i32 - 9);
+            let (near, above) = (short(value), short_above(value));
+            assert!(above >= value && (above - value) <= 3e-8 * value, "{value}: {above}");
+            assert!((near - value).abs() <= 1e-8 * value);
+            let json = serde_json::to_string(&above).unwrap();
+            assert_eq!(serde_json::from_str::<f64>(&json).unwrap().to_bits(), above.to_bits(), "{json}");
+        }
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! `manifest.json`: what an artifact's files are, how its scores are to be read, where it comes from.
 
-use dnsvet_core::model::{Calibration, Spec, Thresholds, tokenizer};
+use dnsvet_core::model::bag::MAX_BITS;
+use dnsvet_core::model::features::MAX_FEATURES;
+use dnsvet_core::model::stack::slot;
+use dnsvet_core::model::tokenizer::TEXT_TOKENS;
+use dnsvet_core::model::{Calibration, Parts, Spec, Thresholds, features, tokenizer};
 use serde::{Deserialize, Serialize};
 
+use crate::data::Sources;
 use crate::evaluate::Metrics;
 
 /// The manifest's format.
@@ -20,13 +25,13 @@ pub struct Manifest {
     pub name: String,
     /// Name and hash: `small@1a2b3c4d`.
     pub id: String,
-    /// Tokenizer version: 1 code points (256), 2 text (66 tokens).
+    /// Tokenizer version: 1 code points (256), 2 text (66 tokens), 3 parts (579, see [`tokens`]).
     pub tokenizer: u8,
-    /// Tokens a name, the second axis of the input.
+    /// Integers a name, the second axis of the input.
     pub length: usize,
     /// What the ONNX graph gives.
     pub output: Output,
-    /// Parameters before folding.
+    /// Parameters: of a single table CNN before folding, of a stack as it is stored.
     pub parameters: usize,
     /// BLAKE3 of `model.onnx`, hex.
     pub onnx_blake3: String,
@@ -77,6 +82,8 @@ pub struct Training {
     pub sample: usize,
     /// Where all random choices started.
     pub seed: u64,
+    /// Which sources it learnt from.
+    pub sources: Sources,
 }
 
 /// What a graph's output means.
@@ -193,14 +200,33 @@ pub const GOLDEN_NAMES: [&str; 24] = [
     "",
 ];
 
-/// The tokens of a name under a tokenizer version, `length` of them.
+/// Integers of a name under [`tokenizer::PARTS`]: the content's tokens, its features, its suffix' slot.
+pub const PARTS_LENGTH: usize = TEXT_TOKENS + MAX_FEATURES + 1;
+/// Features come in this many bits; a bag of fewer leaves out the low ones.
+pub const FEATURE_BITS: u32 = MAX_BITS as u32;
+
+/// What a graph reads of a name under a tokenizer version, `length` integers. In place of features that a name
+/// does not have stands `2^FEATURE_BITS`.
 pub fn tokens(version: u8, length: usize, name: &str, out: &mut Vec<i64>) {
     let end = out.len() + length;
-    if version == tokenizer::CODE_POINTS {
-        out.extend(name.chars().take(length).map(|character| i64::from(u32::from(character))));
-    } else {
-        let (tokens, _) = tokenizer::tokens(name);
-        out.extend(tokens.iter().take(length).map(|token| i64::from(*token)));
+    match version {
+        tokenizer::CODE_POINTS => {
+            out.extend(name.chars().take(length).map(|character| i64::from(u32::from(character))));
+        }
+        tokenizer::PARTS => {
+            let parts = Parts::of(name);
+            let (tokens, _) = tokenizer::frame(parts.content);
+            out.extend(tokens.map(i64::from));
+            let mut found = Vec::new();
+            features(parts.content, FEATURE_BITS, &mut found);
+            found.resize(MAX_FEATURES, 1 << FEATURE_BITS);
+            out.extend(found.into_iter().map(i64::from));
+            out.push(slot(parts.suffix) as i64);
+        }
+        _ => {
+            let (tokens, _) = tokenizer::tokens(name);
+            out.extend(tokens.iter().take(length).map(|token| i64::from(*token)));
+        }
     }
     out.resize(end, 0);
 }

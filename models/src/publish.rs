@@ -4,14 +4,16 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use dnsvet_core::model::{
-    Calibration, Model, ModelError, Network, Scratch, Spec, Table, Thresholds, UNLISTED_PRIOR, tokenizer,
+    Calibration, Member, Model, ModelError, Network, Scratch, Spec, Table, Thresholds, UNLISTED_PRIOR,
 };
 
-use crate::data::{Corpus, DataError, Example, GENERATED, SOURCES};
+use crate::data::{self, Corpus, DataError, Example};
 use crate::evaluate::{self, FALSE_BLOCK_BUDGET, Metrics, Scored};
 use crate::infer::Backend;
 use crate::keras::{self, KerasError};
-use crate::manifest::{FORMAT, GOLDEN_NAMES, Golden, Limits, Manifest, Origin, Output, Training};
+use crate::manifest::{
+    FORMAT, GOLDEN_NAMES, Golden, Limits, Manifest, Origin, Output, PARTS_LENGTH, Training,
+};
 use crate::onnx::{self, ImportError};
 use crate::recipe::Recipe;
 use crate::registry::{Artifact, RegistryError, hex};
@@ -89,9 +91,14 @@ pub fn train(
     registry: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Manifest, PublishError> {
-    let corpus = Corpus::load(data, recipe.sample, recipe.seed)?;
-    let params = train::train(recipe, &corpus, progress);
-    let network = Network::Table(Box::new(Table::new(params.fold())?));
+    let corpus = Corpus::load(data, recipe.sources, recipe.sample, recipe.seed)?;
+    let params = train::table(recipe, &corpus, progress);
+    let table = Member::Table(Box::new(Table::new(params.fold())?));
+    let bag = Member::Bag(Box::new(train::bag(&recipe.bag, recipe.seed, &corpus, progress)?));
+    let stack = train::stack(vec![table, bag], &corpus.calibration)?;
+    let graph = onnx::stack(recipe.name, &params, &stack);
+    let parameters = stack.parameters();
+    let network = Network::Stack(Box::new(stack));
     let raw = Spec {
         name: recipe.name.to_owned(),
         calibration: Calibration::RAW,
@@ -99,27 +106,27 @@ pub fn train(
         thresholds: Thresholds { allow_below: 0.0, block_above: 1.0 },
     };
     let model = calibrated(&Model::new(raw, network)?, &corpus)?;
-    let sources = corpus.sources.iter().map(|used| Origin {
-        source: used.tag.clone(),
-        origin: if used.tag == GENERATED {
-            "generators of algorithmic names, models/src/data/dga".into()
-        } else {
-            SOURCES.iter().find(|source| source.tag == used.tag).map_or("", |source| source.origin).into()
-        },
-        licence: used.licence.clone(),
-        names: used.names,
+    let sources = corpus.sources.iter().map(|used| {
+        let known = data::known(&used.tag);
+        Origin {
+            source: used.tag.clone(),
+            origin: known.map_or("the data folder", |source| source.origin).to_owned(),
+            licence: known.map_or("not known here", |source| source.licence).to_owned(),
+            names: used.names,
+        }
     });
-    let &Recipe { name, epochs, batch, sample, seed, .. } = recipe;
+    let &Recipe { name, epochs, batch, sample, seed, sources: taken, .. } = recipe;
     let made_by = format!(
-        "dnsvet model train --recipe {name} --epochs {epochs} --batch {batch} --sample {sample} --seed {seed}"
+        "dnsvet model train --recipe {name} --sources {} --epochs {epochs} --batch {batch} --sample {sample} --seed {seed}",
+        taken.as_str()
     );
     let made = Made {
-        graph: onnx::table(name, &params),
-        length: tokenizer::TEXT_TOKENS,
-        parameters: params.count(),
+        graph,
+        length: PARTS_LENGTH,
+        parameters,
         sources: sources.collect(),
         made_by,
-        training: Some(Training { epochs, batch, sample, seed }),
+        training: Some(Training { epochs, batch, sample, seed, sources: taken }),
     };
     let metrics = measure(&model, &corpus.test);
     store(model, made, Some(metrics), registry)
@@ -132,7 +139,7 @@ pub fn calibrate(artifact: &Artifact, data: &Path, registry: &Path) -> Result<Ma
     let (Some(model), Some(training)) = (artifact.model(), manifest.training) else {
         return Err(PublishError::NotTrained(manifest.name.clone()));
     };
-    let corpus = Corpus::load(data, training.sample, training.seed)?;
+    let corpus = Corpus::load(data, training.sources, training.sample, training.seed)?;
     let model = calibrated(model, &corpus)?;
     let metrics = measure(&model, &corpus.test);
     let made = Made {
@@ -182,8 +189,9 @@ pub fn evaluate(artifact: &Artifact, data: &Path) -> Result<Metrics, PublishErro
     let Some(model) = artifact.model() else {
         return Err(PublishError::NotTrained(manifest.name.clone()));
     };
-    let (sample, seed) = manifest.training.map_or((0, 0), |training| (training.sample, training.seed));
-    Ok(measure(model, &Corpus::load(data, sample, seed)?.test))
+    let (sources, sample, seed) =
+        manifest.training.map_or_else(Default::default, |t| (t.sources, t.sample, t.seed));
+    Ok(measure(model, &Corpus::load(data, sources, sample, seed)?.test))
 }
 
 fn measure(model: &Model, examples: &[Example]) -> Metrics {

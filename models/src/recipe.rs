@@ -1,5 +1,8 @@
 //! What is trained: shapes and schedules, by the names that people ask for.
 
+use crate::data::Sources;
+use crate::train::BagRecipe;
+
 /// The shape of a table CNN before folding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape {
@@ -18,16 +21,20 @@ pub struct Shape {
 pub struct Recipe {
     /// The model's name in the registry.
     pub name: &'static str,
-    /// Its network.
+    /// Its table CNN.
     pub shape: Shape,
-    /// Passes over the training names.
+    /// Its bag.
+    pub bag: BagRecipe,
+    /// Passes of the CNN over the training names; a bag always makes one.
     pub epochs: usize,
-    /// Names a step.
+    /// Names a step of the CNN.
     pub batch: usize,
     /// Training names at most, half of them malicious.
     pub sample: usize,
     /// Where all random choices start.
     pub seed: u64,
+    /// Which sources it learns from.
+    pub sources: Sources,
     /// Highest step size; it warms up over the first twentieth and falls as a cosine to zero.
     pub rate: f64,
     /// Decoupled weight decay (AdamW).
@@ -43,10 +50,12 @@ impl Recipe {
         Self {
             name: "small",
             shape,
+            bag: BagRecipe { bits: 18, units: 32, rate: 0.1 },
             epochs: 5,
             batch: 256,
             sample: 300_000,
             seed: 1,
+            sources: Sources::All,
             rate: 2e-3,
             decay: 1e-3,
             threads: threads(),

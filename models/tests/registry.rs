@@ -121,4 +121,50 @@ fn training_ends_in_a_registry_with_an_artifact_that_holds_together() {
     assert!(made.metrics.unwrap().auc > 0.95);
     let card = fs::read_to_string(registry.path().join("small/CARD.md")).unwrap();
     assert!(card.contains(&made.id) && card.contains("maltrail"));
+
+    let names: Vec<String> = dnsvet_models::data::dga::names(300, 2)
+        .into_iter()
+        .chain((0..100).map(|i| format!("{}.cdn{i}.mine.webflow.io", "ab-9_".repeat(i % 12))))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let logits = |backend| {
+        let mut logits = vec![0.0; names.len()];
+        artifact.scorer(backend).unwrap().score(&names, &mut logits).unwrap();
+        logits
+    };
+    for (name, (own, tract)) in
+        names.iter().zip(logits(Backend::OwnCpu).into_iter().zip(logits(Backend::Tract)))
+    {
+        assert!((own - tract).abs() <= 1e-4 + 1e-4 * own.abs(), "{name}: {own}, by tract {tract}");
+    }
+}
+
+#[test]
+fn bad_data_is_refused_and_the_registry_keeps_its_model() {
+    let folder = tempfile::tempdir().unwrap();
+    stored(folder.path());
+    let before = fs::read(folder.path().join("small/manifest.json")).unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let recipe = dnsvet_models::recipe::Recipe::small();
+    for (benign, malicious, says) in [
+        ("a.com\t\tmine\tclean\n", "\u{0}\u{1}\u{2}", "malicious-train.tsv.gz:1: 1 tab-separated columns"),
+        ("a.com\t\tmine\tclean\n", "", "no malicious names"),
+        ("", "b.top\tmine\tscam\n", "no benign names"),
+        ("a.com\t\tmine\tsingle\n", "b.top\tmine\tscam\n", "no clean benign names"),
+        (
+            "a.com\t\tmine\tclean\n",
+            "b.top\tmine\tscam\nb.top\tmine\tscam\n",
+            "malicious-train.tsv.gz:2: \"b.top\" was in",
+        ),
+    ] {
+        for (file, text) in [("benign-train-meta.tsv.gz", benign), ("malicious-train.tsv.gz", malicious)] {
+            let file = fs::File::create(data.path().join(file)).unwrap();
+            let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+            std::io::Write::write_all(&mut gzip, text.as_bytes()).unwrap();
+            gzip.finish().unwrap();
+        }
+        let error = publish::train(&recipe, data.path(), folder.path(), &mut |_| {}).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+        assert_eq!(fs::read(folder.path().join("small/manifest.json")).unwrap(), before);
+    }
 }

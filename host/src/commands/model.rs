@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use dnsvet_models::data::Sources;
 use dnsvet_models::manifest::Manifest;
 use dnsvet_models::publish::{self, PublishError};
 use dnsvet_models::recipe::Recipe;
@@ -109,6 +110,9 @@ struct Train {
     /// Training names at most, half of them malicious [default: the recipe's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(100..))]
     sample: Option<u32>,
+    /// Which sources to learn from: all in the folder, or those whose licence lets the model be given away
+    #[arg(long, value_enum, default_value_t = TakenFrom::All)]
+    sources: TakenFrom,
     /// Where all random choices start; the same seed gives the same bytes [default: the recipe's]
     #[arg(long)]
     seed: Option<u64>,
@@ -119,6 +123,12 @@ enum Kind {
     Small,
     Large,
     Cascade,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum TakenFrom {
+    All,
+    Shippable,
 }
 
 /// Why the work failed.
@@ -188,6 +198,10 @@ fn run_training(train: &Train) -> Result<(), ModelCommandError> {
         recipe.batch = train.batch.map_or(recipe.batch, |batch| batch as usize);
         recipe.sample = train.sample.map_or(recipe.sample, |sample| sample as usize);
         recipe.seed = train.seed.unwrap_or(recipe.seed);
+        recipe.sources = match train.sources {
+            TakenFrom::All => Sources::All,
+            TakenFrom::Shippable => Sources::Shippable,
+        };
         let bar = ProgressBar::new(0);
         let template = "{prefix} epoch {msg} [{bar:30}] {human_pos}/{human_len} names, {per_sec}";
         bar.set_style(
@@ -195,10 +209,10 @@ fn run_training(train: &Train) -> Result<(), ModelCommandError> {
         );
         bar.set_prefix(recipe.name);
         let manifest = publish::train(&recipe, &train.data, &train.out, &mut |progress| match progress {
-            Progress::Step { epoch, names, of, loss } => {
+            Progress::Step { member, epoch, names, of, loss } => {
                 bar.set_length(of as u64);
                 bar.set_position(names as u64);
-                bar.set_message(format!("{epoch}, loss {loss:.4}"));
+                bar.set_message(format!("{epoch} of the {member}, loss {loss:.4}"));
             }
             Progress::Epoch { epoch, loss, validation_loss, validation_auc, best } => {
                 bar.suspend(|| {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
-use dnsvet_core::model::{Brands, Thresholds, look_alike, sigmoid};
+use dnsvet_core::model::{Brands, Thresholds, UNLISTED_PRIOR, look_alike, sigmoid};
 use dnsvet_core::name::{Name, NameError};
 use dnsvet_models::infer::{InferError, Scorer};
 use dnsvet_models::registry::{Artifact, Registry, RegistryError};
@@ -137,7 +137,7 @@ fn parse(line: &str) -> Result<Option<String>, NameError> {
 /// Where scores come from.
 enum Source {
     Model { model: Box<Runner> },
-    Cascade { small: Box<Runner>, large: Larger, brands: Brands },
+    Cascade { small: Box<Runner>, large: Larger, brands: Box<Brands> },
     Remote(Box<ScorerClient>),
 }
 
@@ -179,7 +179,7 @@ impl Source {
             (None, remote) => {
                 let names = bundled::brand_names()?;
                 let names = String::from_utf8_lossy(&names);
-                let brands = Brands::from_popular(names.lines().filter(|line| !line.is_empty()));
+                let brands = Box::new(Brands::from_popular(names.lines().filter(|line| !line.is_empty())));
                 let large = match remote {
                     Some(client) => Larger::Remote(client),
                     None => Larger::Here(runner("large")?),
@@ -213,7 +213,9 @@ impl Source {
                 let finish = |(odds, name): (Result<f64, String>, &&str)| {
                     let odds = odds?;
                     let imitation = Name::parse(name).ok().and_then(|name| look_alike(&name, brands));
-                    let odds = imitation.map_or(odds, |found| odds.max(log_odds(found.score)));
+                    // The rule's score is a probability among unlisted names, a model's one at even shares.
+                    let even = |score: f64| log_odds(score) - log_odds(UNLISTED_PRIOR);
+                    let odds = imitation.map_or(odds, |found| odds.max(even(found.score)));
                     Ok(if logit { odds } else { sigmoid(odds) })
                 };
                 odds.into_iter().zip(names).map(finish).collect()

@@ -1,11 +1,14 @@
 //! Graphs of our networks, through tract's protobuf types.
 
-use dnsvet_core::model::Seed;
+use dnsvet_core::model::bag::DIMENSIONS;
+use dnsvet_core::model::features::MAX_FEATURES;
 use dnsvet_core::model::tokenizer::{ALPHABET, TEXT_TOKENS};
+use dnsvet_core::model::{Bag, Member, Seed, Stack};
 use prost::Message;
 use tract_onnx::pb::{self, attribute_proto::AttributeType, tensor_proto::DataType};
 
 use super::{INPUT, OPSET, OUTPUT};
+use crate::manifest::{FEATURE_BITS, PARTS_LENGTH};
 use crate::train::Params;
 
 /// The seed's CNN: code points to logit.
@@ -46,44 +49,52 @@ pub fn seed(seed: &Seed) -> Vec<u8> {
     graph.node("Transpose", &[&last], "channels_last", vec![integers("perm", &[0, 2, 3, 1])]);
     graph.integers("flat_shape", &[-1, 32]);
     graph.node("Reshape", &["channels_last", "flat_shape"], "flat", vec![]);
-    graph.dense("flat", [32, 8], [take(32 * 8), take(8)], [take(8), take(1)]);
+    graph.dense("", "flat", [32, 8], [take(32 * 8), take(8)], [take(8), take(1)], OUTPUT);
     graph.finish("seed", 256)
 }
 
-/// A table CNN as it was trained: embedding, convolutions, maximum and mean, dense layers.
-pub fn table(name: &str, params: &Params<f32>) -> Vec<u8> {
-    let size = params.embedding_size();
+/// A stack of at most one table CNN, as it was trained, and a bag.
+pub fn stack(name: &str, params: &Params<f32>, stack: &Stack) -> Vec<u8> {
     let mut graph = Graph::default();
-    graph.floats("embedding", &[ALPHABET, size], &params.embedding);
-    graph.node("Gather", &["embedding", INPUT], "embedded", vec![integer("axis", 0)]);
-    graph.node("Transpose", &["embedded"], "sequence", vec![integers("perm", &[0, 2, 1])]);
-    let mut pooled = Vec::new();
-    for bank in &params.banks {
-        let (width, filters) = (bank.width, bank.bias.len());
-        // Ours is [tap][embedding][filter], ONNX' is [filter][embedding][tap].
-        let turned: Vec<f32> = (0..filters)
-            .flat_map(|f| (0..size).flat_map(move |e| (0..width).map(move |t| (t * size + e) * filters + f)))
-            .map(|at| bank.kernel[at])
-            .collect();
-        let [kernel, bias, conv, relu, max, mean] =
-            ["kernel", "bias", "conv", "relu", "max", "mean"].map(|part| format!("{part}{width}"));
-        graph.floats(&kernel, &[filters, size, width], &turned);
-        graph.floats(&bias, &[filters], &bank.bias);
-        let shape = vec![integers("kernel_shape", &[width as i64])];
-        graph.node("Conv", &["sequence", &kernel, &bias], &conv, shape);
-        graph.node("Relu", &[&conv], &relu, vec![]);
-        let over_windows = || vec![integers("axes", &[2]), integer("keepdims", 0)];
-        graph.node("ReduceMax", &[&relu], &max, over_windows());
-        graph.node("ReduceMean", &[&relu], &mean, over_windows());
-        pooled.extend([max, mean]);
+    let (text, found) = (TEXT_TOKENS as i64, (TEXT_TOKENS + MAX_FEATURES) as i64);
+    graph.integers("columns", &[1]);
+    for (part, from, to) in [("text", 0, text), ("found", text, found), ("slot", found, found + 1)] {
+        graph.integers(&format!("{part}_from"), &[from]);
+        graph.integers(&format!("{part}_to"), &[to]);
+        graph.node(
+            "Slice",
+            &[INPUT, &format!("{part}_from"), &format!("{part}_to"), "columns"],
+            part,
+            vec![],
+        );
     }
-    let pooled: Vec<&str> = pooled.iter().map(String::as_str).collect();
-    graph.node("Concat", &pooled, "pooled", vec![integer("axis", 1)]);
-    let units = params.hidden_bias.len();
-    let hidden = [params.hidden.as_slice(), &params.hidden_bias];
-    let output = [params.output.as_slice(), &params.output_bias];
-    graph.dense("pooled", [params.hidden.len() / units, units], hidden, output);
-    graph.finish(name, TEXT_TOKENS)
+    let weights = stack.weights();
+    graph.floats("suffix_terms", &[weights.suffix.len()], &weights.suffix);
+    graph.node("Gather", &["suffix_terms", "slot"], "suffix_column", vec![integer("axis", 0)]);
+    graph.node("Squeeze", &["suffix_column", "columns"], "suffix", vec![]);
+    graph.floats("bias", &[1], &[weights.bias]);
+    let mut sum = "sum0".to_owned();
+    graph.node("Add", &["suffix", "bias"], &sum, vec![]);
+    for (index, (weight, member)) in weights.members.iter().enumerate() {
+        let own = match member {
+            Member::Table(_) => {
+                graph.table(params);
+                "cnn_logit"
+            }
+            Member::Bag(bag) => {
+                graph.bag(bag);
+                "bag_logit"
+            }
+        };
+        let [factor, product] = ["factor", "product"].map(|part| format!("{own}_{part}"));
+        graph.floats(&factor, &[1], &[*weight]);
+        graph.node("Mul", &[own, &factor], &product, vec![]);
+        let last = index + 1 == weights.members.len();
+        let next = if last { OUTPUT.to_owned() } else { format!("sum{}", index + 1) };
+        graph.node("Add", &[&sum, &product], &next, vec![]);
+        sum = next;
+    }
+    graph.finish(name, PARTS_LENGTH)
 }
 
 #[derive(Default)]
@@ -124,17 +135,98 @@ impl Graph {
         });
     }
 
+    /// `text` to `cnn_logit`: embedding, convolutions, maximum and mean, dense layers.
+    fn table(&mut self, params: &Params<f32>) {
+        let size = params.embedding_size();
+        self.floats("embedding", &[ALPHABET, size], &params.embedding);
+        self.node("Gather", &["embedding", "text"], "embedded", vec![integer("axis", 0)]);
+        self.node("Transpose", &["embedded"], "sequence", vec![integers("perm", &[0, 2, 1])]);
+        let mut pooled = Vec::new();
+        for bank in &params.banks {
+            let (width, filters) = (bank.width, bank.bias.len());
+            // Ours is [tap][embedding][filter], ONNX' is [filter][embedding][tap].
+            let turned: Vec<f32> = (0..filters)
+                .flat_map(|f| {
+                    (0..size).flat_map(move |e| (0..width).map(move |t| (t * size + e) * filters + f))
+                })
+                .map(|at| bank.kernel[at])
+                .collect();
+            let [kernel, bias, conv, relu, max, mean] =
+                ["kernel", "bias", "conv", "relu", "max", "mean"].map(|part| format!("{part}{width}"));
+            self.floats(&kernel, &[filters, size, width], &turned);
+            self.floats(&bias, &[filters], &bank.bias);
+            let shape = vec![integers("kernel_shape", &[width as i64])];
+            self.node("Conv", &["sequence", &kernel, &bias], &conv, shape);
+            self.node("Relu", &[&conv], &relu, vec![]);
+            let over_windows = || vec![integers("axes", &[2]), integer("keepdims", 0)];
+            self.node("ReduceMax", &[&relu], &max, over_windows());
+            self.node("ReduceMean", &[&relu], &mean, over_windows());
+            pooled.extend([max, mean]);
+        }
+        let pooled: Vec<&str> = pooled.iter().map(String::as_str).collect();
+        self.node("Concat", &pooled, "pooled", vec![integer("axis", 1)]);
+        let units = params.hidden_bias.len();
+        let hidden = [params.hidden.as_slice(), &params.hidden_bias];
+        let output = [params.output.as_slice(), &params.output_bias];
+        self.dense("cnn_", "pooled", [params.hidden.len() / units, units], hidden, output, "cnn_logit");
+    }
+
+    /// `found` to `bag_logit`: rows, their sum over the root of their number, dense layers.
+    fn bag(&mut self, bag: &Bag) {
+        let weights = bag.weights();
+        self.integers("row_step", &[1 << (FEATURE_BITS - u32::from(weights.bits))]);
+        self.node("Div", &["found", "row_step"], "rows_found", vec![]);
+        // Behind the last row one of nothing, for features that are not there.
+        let rows = weights.rows.as_flattened().iter().map(|value| *value as u8).chain([0; DIMENSIONS]);
+        self.initializers.push(pb::TensorProto {
+            dims: vec![weights.rows.len() as i64 + 1, DIMENSIONS as i64],
+            data_type: DataType::Int8 as i32,
+            name: "rows".to_owned(),
+            raw_data: rows.collect(),
+            ..Default::default()
+        });
+        self.node("Gather", &["rows", "rows_found"], "row_bytes", vec![integer("axis", 0)]);
+        self.node("Cast", &["row_bytes"], "row_values", vec![integer("to", DataType::Float as i64)]);
+        self.node("ReduceSum", &["row_values", "columns"], "row_sum", vec![integer("keepdims", 0)]);
+        self.floats("row_scale", &[DIMENSIONS], &weights.scale);
+        self.node("Mul", &["row_sum", "row_scale"], "row_scaled", vec![]);
+        self.integers("nothing", &[1 << FEATURE_BITS]);
+        self.node("Less", &["found", "nothing"], "is_found", vec![]);
+        self.node("Cast", &["is_found"], "each_found", vec![integer("to", DataType::Float as i64)]);
+        self.node("ReduceSum", &["each_found", "columns"], "count_found", vec![integer("keepdims", 1)]);
+        self.floats("one", &[1], &[1.0]);
+        self.node("Max", &["count_found", "one"], "count", vec![]);
+        self.node("Sqrt", &["count"], "count_root", vec![]);
+        self.node("Div", &["row_scaled", "count_root"], "bag", vec![]);
+        let units = weights.hidden.len();
+        let turned: Vec<f32> =
+            (0..DIMENSIONS).flat_map(|d| weights.hidden.iter().map(move |unit| unit[d])).collect();
+        let hidden = [turned.as_slice(), &weights.hidden_bias];
+        let output = [weights.output.as_slice(), &[weights.output_bias]];
+        self.dense("bag_", "bag", [DIMENSIONS, units], hidden, output, "bag_logit");
+    }
+
     /// Hidden layer, relu, one output, squeezed to `[n]`. Weights are `[input][output]`.
-    fn dense(&mut self, input: &str, [inputs, units]: [usize; 2], hidden: [&[f32]; 2], output: [&[f32]; 2]) {
-        self.floats("hidden_weights", &[inputs, units], hidden[0]);
-        self.floats("hidden_bias", &[units], hidden[1]);
-        self.node("Gemm", &[input, "hidden_weights", "hidden_bias"], "hidden", vec![]);
-        self.node("Relu", &["hidden"], "hidden_relu", vec![]);
-        self.floats("output_weights", &[units, 1], output[0]);
-        self.floats("output_bias", &[1], output[1]);
-        self.node("Gemm", &["hidden_relu", "output_weights", "output_bias"], "column", vec![]);
-        self.integers("last_axis", &[1]);
-        self.node("Squeeze", &["column", "last_axis"], OUTPUT, vec![]);
+    fn dense(
+        &mut self,
+        prefix: &str,
+        input: &str,
+        [inputs, units]: [usize; 2],
+        hidden: [&[f32]; 2],
+        output: [&[f32]; 2],
+        result: &str,
+    ) {
+        let of = |part: &str| format!("{prefix}{part}");
+        self.floats(&of("hidden_weights"), &[inputs, units], hidden[0]);
+        self.floats(&of("hidden_bias"), &[units], hidden[1]);
+        self.node("Gemm", &[input, &of("hidden_weights"), &of("hidden_bias")], &of("hidden"), vec![]);
+        self.node("Relu", &[&of("hidden")], &of("hidden_relu"), vec![]);
+        self.floats(&of("output_weights"), &[units, 1], output[0]);
+        self.floats(&of("output_bias"), &[1], output[1]);
+        let inputs = [of("hidden_relu"), of("output_weights"), of("output_bias")];
+        self.node("Gemm", &inputs.each_ref().map(String::as_str), &of("column"), vec![]);
+        self.integers(&of("last_axis"), &[1]);
+        self.node("Squeeze", &[&of("column"), &of("last_axis")], result, vec![]);
     }
 
     fn finish(self, name: &str, length: usize) -> Vec<u8> {

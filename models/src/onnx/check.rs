@@ -7,7 +7,7 @@ use tract_onnx::pb::{tensor_proto::DataType, tensor_shape_proto::dimension::Valu
 use super::INPUT;
 
 /// Operators that an imported graph may use: pure functions of tensors, all run by tract.
-const OPERATORS: [&str; 43] = [
+const OPERATORS: [&str; 45] = [
     "Add",
     "AveragePool",
     "BatchNormalization",
@@ -29,7 +29,9 @@ const OPERATORS: [&str; 43] = [
     "LSTM",
     "LayerNormalization",
     "LeakyRelu",
+    "Less",
     "MatMul",
+    "Max",
     "MaxPool",
     "Mul",
     "Pad",

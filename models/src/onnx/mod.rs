@@ -1,12 +1,13 @@
 //! ONNX: export of our networks, and what an imported one may be made of.
 //!
 //! Input `tokens` is `int64 [n, length]`, output `logit` is `float [n]`. Exported graphs use opset 13 and
-//! the plain operators that every runtime has; the table CNN is exported before folding (Gather, Conv).
+//! the plain operators that every runtime has; a table CNN is exported before folding (Gather, Conv), a bag's
+//! rows as the bytes that they are.
 
 mod build;
 mod check;
 
-pub use build::{seed, table};
+pub use build::{seed, stack};
 pub use check::{ImportError, Shape, check};
 
 /// The input of every graph.

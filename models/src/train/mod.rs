@@ -1,24 +1,32 @@
-//! Training of table CNNs: our own loop, because the fold makes it tenfold quicker than a general one.
+//! Training: the members of a stack, each by itself, and then how much each counts.
 //!
 //! ```text
-//! batch -> fold embedding into tables -> shards: forward, backward (own gradient each) -> sum -> AdamW
+//! table CNN: batch -> fold embedding into tables -> shards: forward, backward (own gradient each) -> sum -> AdamW
+//! bag:       name -> forward, backward -> the rows that were read (Adagrad)
+//! stack:     members' logits of other names -> logistic regression, the suffix' word bounded
 //! ```
 //!
+//! The loops are our own, because the fold makes them tenfold quicker than a general one.
 //! Convolutions are trained through their folded tables: a shard adds to rows of the table's gradient, and
 //! the chain rule to embedding and kernels runs once a batch. The surprise: a batch is always cut into the
 //! same [`SHARDS`] shards, whose gradients are summed in order, so the same seed gives the same bytes on
 //! one thread and on many.
 
+mod bag;
 mod network;
 mod optimizer;
 mod real;
+mod stack;
 
+pub use bag::{BagParams, BagRecipe};
 pub use network::{Params, Workspace};
 pub use real::Real;
+pub use stack::Fitted;
 
 use std::thread;
 
-use dnsvet_core::model::tokenizer;
+use dnsvet_core::model::stack::{SUFFIX_BITS, slot};
+use dnsvet_core::model::{Bag, Member, ModelError, Parts, Scratch, Stack, StackWeights, tokenizer};
 
 use crate::data::{Corpus, Example, Random};
 use crate::evaluate;
@@ -36,6 +44,8 @@ const PATIENCE: usize = 2;
 pub enum Progress {
     /// After every step.
     Step {
+        /// Which member of the stack.
+        member: &'static str,
         /// From 1.
         epoch: usize,
         /// Training names seen in this epoch.
@@ -45,7 +55,7 @@ pub enum Progress {
         /// Running mean of the weighted loss, nats.
         loss: f64,
     },
-    /// After every epoch.
+    /// After every epoch of a table CNN.
     Epoch {
         /// From 1.
         epoch: usize,
@@ -60,8 +70,8 @@ pub enum Progress {
     },
 }
 
-/// Trains by the recipe and gives the parameters of the best epoch.
-pub fn train(recipe: &Recipe, corpus: &Corpus, progress: &mut dyn FnMut(Progress)) -> Params<f32> {
+/// Trains a table CNN by the recipe and gives the parameters of the best epoch.
+pub fn table(recipe: &Recipe, corpus: &Corpus, progress: &mut dyn FnMut(Progress)) -> Params<f32> {
     let mut random = Random::new(recipe.seed);
     let mut params = Params::<f32>::random(&recipe.shape, &mut random);
     let mut optimizer = AdamW::new(&params, recipe.decay);
@@ -86,7 +96,7 @@ pub fn train(recipe: &Recipe, corpus: &Corpus, progress: &mut dyn FnMut(Progress
             let mean = loss / mass;
             let smooth = running.map_or(mean, |last: f64| 0.98 * last + 0.02 * mean);
             running = Some(smooth);
-            progress(Progress::Step { epoch, names: seen, of: order.len(), loss: smooth });
+            progress(Progress::Step { member: "cnn", epoch, names: seen, of: order.len(), loss: smooth });
         }
         let (validation_loss, validation_auc) = validate(&params, &corpus.validation, recipe.threads);
         let better = validation_loss < best.0;
@@ -101,6 +111,57 @@ pub fn train(recipe: &Recipe, corpus: &Corpus, progress: &mut dyn FnMut(Progress
         }
     }
     best.1
+}
+
+/// Trains a bag in one pass.
+pub fn bag(
+    recipe: &BagRecipe,
+    seed: u64,
+    corpus: &Corpus,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Bag, ModelError> {
+    let mut random = Random::new(seed);
+    let mut order: Vec<usize> = (0..corpus.train.len()).collect();
+    random.shuffle(&mut order);
+    let mut trainer = bag::BagTrainer::new(recipe, order.len(), &mut random);
+    let (mut loss, mut mass) = (0.0, 0.0);
+    for (done, example) in order.iter().map(|&at| &corpus.train[at]).enumerate() {
+        let weight = f64::from(example.weight);
+        let target = f64::from(u8::from(example.is_malicious()));
+        loss = 0.9999 * loss + trainer.learn(&example.name, target, weight);
+        mass = 0.9999 * mass + weight;
+        if done % 1_000 == 0 {
+            let (names, of) = (done + 1, order.len());
+            progress(Progress::Step { member: "bag", epoch: 1, names, of, loss: loss / mass });
+        }
+    }
+    trainer.finish().quantised()
+}
+
+/// Puts members together, each counting as it does best on names that none of them learnt from.
+pub fn stack(members: Vec<Member>, examples: &[Example]) -> Result<Stack, ModelError> {
+    let names: Vec<&str> = examples.iter().map(|example| example.name.as_str()).collect();
+    let alone = |member: &Member| {
+        let stack = Stack::new(StackWeights {
+            members: vec![(1.0, member.clone())],
+            bound: 1.0,
+            suffix: vec![0.0; 1 << SUFFIX_BITS],
+            bias: 0.0,
+        })?;
+        let mut logits = vec![0.0; names.len()];
+        stack.logits(&names, &mut Scratch::default(), &mut logits);
+        Ok(logits)
+    };
+    let logits = members.iter().map(alone).collect::<Result<Vec<_>, ModelError>>()?;
+    let fitted = stack::fit(&logits, examples);
+    let weights = fitted.weights.iter().map(|weight| *weight as f32);
+    let bound = fitted.bound as f32;
+    Stack::new(StackWeights {
+        members: weights.zip(members).collect(),
+        bound,
+        suffix: fitted.terms.iter().map(|term| (*term as f32).clamp(-bound, bound)).collect(),
+        bias: fitted.bias as f32,
+    })
 }
 
 /// The step size: a twentieth of the steps up, then half a cosine down to nothing.
@@ -119,6 +180,7 @@ fn rate(highest: f64, step: usize, steps: usize) -> f64 {
 pub struct Item {
     tokens: [u8; tokenizer::TEXT_TOKENS],
     used: usize,
+    slot: usize,
     target: f64,
     weight: f64,
 }
@@ -126,13 +188,14 @@ pub struct Item {
 impl Item {
     /// A name with what its score should be, 0 or 1, and how much it counts.
     pub fn new(name: &str, target: f64, weight: f64) -> Self {
-        let (tokens, used) = tokenizer::tokens(name);
-        Self { tokens, used, target, weight }
+        let parts = Parts::of(name);
+        let (tokens, used) = tokenizer::frame(parts.content);
+        Self { tokens, used, slot: slot(parts.suffix), target, weight }
     }
 }
 
 fn item(example: &Example, prefixes: &[String], random: &mut Random) -> Item {
-    let target = f64::from(u8::from(example.malicious));
+    let target = f64::from(u8::from(example.is_malicious()));
     Item::new(&example.varied(prefixes, random), target, f64::from(example.weight))
 }
 
@@ -197,7 +260,8 @@ fn gradient(
 /// Weighted validation loss and area under the curve; both classes count the same.
 fn validate(params: &Params<f32>, examples: &[Example], threads: usize) -> (f64, f64) {
     let logits = logits(params, examples, threads);
-    let scored: Vec<(f64, bool)> = logits.iter().copied().zip(examples.iter().map(|e| e.malicious)).collect();
+    let scored: Vec<(f64, bool)> =
+        logits.iter().copied().zip(examples.iter().map(Example::is_malicious)).collect();
     let mut sums = [(0.0, 0.0); 2];
     for ((logit, malicious), example) in scored.iter().zip(examples) {
         let margin = if *malicious { *logit } else { -*logit };
@@ -218,7 +282,7 @@ fn logits(params: &Params<f32>, examples: &[Example], threads: usize) -> Vec<f64
         let mut workspace = Workspace::default();
         let logit = |example: &Example| {
             let item = Item::new(&example.name, 0.0, 1.0);
-            f64::from(network::forward(params, &folded, &item, &mut workspace))
+            f64::from(network::forward(params, &folded, &item, &mut workspace)) + params.term(&item)
         };
         part.iter().map(logit).collect()
     };

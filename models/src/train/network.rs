@@ -1,5 +1,6 @@
 //! Parameters of a table CNN, their fold, and forward and backward of one name.
 
+use dnsvet_core::model::stack::SUFFIX_BITS;
 use dnsvet_core::model::tokenizer::{ALPHABET, PAD, TEXT_TOKENS};
 use dnsvet_core::model::{BankWeights, TableWeights, sigmoid};
 
@@ -34,7 +35,13 @@ pub struct Params<R> {
     pub output: Vec<R>,
     /// One number.
     pub output_bias: Vec<R>,
+    /// What each slot of suffixes says, before it is bound: learnt beside the rest, so that the content need
+    /// not stand in for it.
+    pub suffix: Vec<R>,
 }
+
+/// What a suffix may say in training, log-odds either way.
+const BOUND: f64 = 1.0;
 
 impl<R: Real> Params<R> {
     /// Uniform, with He's variance for what relu follows.
@@ -58,7 +65,13 @@ impl<R: Real> Params<R> {
             hidden_bias: vec![R::default(); shape.hidden],
             output: uniform(shape.hidden, 4 * shape.hidden),
             output_bias: vec![R::default()],
+            suffix: vec![R::default(); 1 << SUFFIX_BITS],
         }
+    }
+
+    /// What the suffix of an item adds to its logit.
+    pub fn term(&self, item: &Item) -> f64 {
+        BOUND * (self.suffix[item.slot].wide() / BOUND).tanh()
     }
 
     /// The same shape, all zero.
@@ -82,7 +95,7 @@ impl<R: Real> Params<R> {
     pub fn tensors(&self) -> Vec<&[R]> {
         let mut all: Vec<&[R]> = vec![&self.embedding];
         all.extend(self.banks.iter().flat_map(|bank| [bank.kernel.as_slice(), bank.bias.as_slice()]));
-        all.extend([&*self.hidden, &*self.hidden_bias, &*self.output, &*self.output_bias]);
+        all.extend([&*self.hidden, &*self.hidden_bias, &*self.output, &*self.output_bias, &*self.suffix]);
         all
     }
 
@@ -92,7 +105,8 @@ impl<R: Real> Params<R> {
         all.extend(
             self.banks.iter_mut().flat_map(|bank| [bank.kernel.as_mut_slice(), bank.bias.as_mut_slice()]),
         );
-        all.extend([&mut *self.hidden, &mut *self.hidden_bias, &mut *self.output, &mut *self.output_bias]);
+        all.extend([&mut *self.hidden, &mut *self.hidden_bias, &mut *self.output]);
+        all.extend([&mut *self.output_bias, &mut *self.suffix]);
         all
     }
 }
@@ -221,7 +235,7 @@ fn window(tokens: &[u8; TEXT_TOKENS], at: usize, live: usize, width: usize) -> &
     if at < live { &tokens[at..at + width] } else { &PADDING[..width] }
 }
 
-/// The logit of one name; leaves in the workspace what [`learn`] needs.
+/// The logit of one content; leaves in the workspace what [`learn`] needs.
 pub fn forward<R: Real>(params: &Params<R>, folded: &Folded<R>, item: &Item, space: &mut Workspace<R>) -> R {
     space.windows.resize_with(params.banks.len(), Vec::new);
     space.largest.resize_with(params.banks.len(), Vec::new);
@@ -281,9 +295,12 @@ pub fn learn<R: Real>(
     space: &mut Workspace<R>,
     gradient: &mut Gradient<R>,
 ) -> f64 {
-    let logit = forward(params, folded, item, space).wide();
-    let slope = R::of((sigmoid(logit) - item.target) * item.weight);
+    let term = params.term(item);
+    let logit = forward(params, folded, item, space).wide() + term;
+    let slope = (sigmoid(logit) - item.target) * item.weight;
     let rest = &mut gradient.rest;
+    rest.suffix[item.slot] += R::of(slope * (1.0 - (term / BOUND) * (term / BOUND)));
+    let slope = R::of(slope);
     rest.output_bias[0] += slope;
     add_scaled(&mut rest.output, slope, &space.hidden);
 
