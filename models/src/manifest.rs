@@ -1,7 +1,6 @@
 //! `manifest.json`: what an artifact's files are, how its scores are to be read, where it comes from.
 
-use dnsvet_core::model::bag::MAX_BITS;
-use dnsvet_core::model::features::MAX_FEATURES;
+use dnsvet_core::model::features::{FEATURE_BITS, MAX_FEATURES, crossed};
 use dnsvet_core::model::stack::slot;
 use dnsvet_core::model::tokenizer::TEXT_TOKENS;
 use dnsvet_core::model::{Calibration, Parts, Spec, Thresholds, features, tokenizer};
@@ -25,7 +24,7 @@ pub struct Manifest {
     pub name: String,
     /// Name and hash: `small@1a2b3c4d`.
     pub id: String,
-    /// Tokenizer version: 1 code points (256), 2 text (66 tokens), 3 parts (579, see [`tokens`]).
+    /// Tokenizer version: 1 code points (256), 2 text (66 tokens), 3 parts (1091, see [`tokens`]).
     pub tokenizer: u8,
     /// Integers a name, the second axis of the input.
     pub length: usize,
@@ -200,10 +199,9 @@ pub const GOLDEN_NAMES: [&str; 24] = [
     "",
 ];
 
-/// Integers of a name under [`tokenizer::PARTS`]: the content's tokens, its features, its suffix' slot.
-pub const PARTS_LENGTH: usize = TEXT_TOKENS + MAX_FEATURES + 1;
-/// Features come in this many bits; a bag of fewer leaves out the low ones.
-pub const FEATURE_BITS: u32 = MAX_BITS as u32;
+/// Integers of a name under [`tokenizer::PARTS`]: the content's tokens, its features, these under its suffix,
+/// the suffix' slot.
+pub const PARTS_LENGTH: usize = TEXT_TOKENS + 2 * MAX_FEATURES + 1;
 
 /// What a graph reads of a name under a tokenizer version, `length` integers. In place of features that a name
 /// does not have stands `2^FEATURE_BITS`.
@@ -218,9 +216,10 @@ pub fn tokens(version: u8, length: usize, name: &str, out: &mut Vec<i64>) {
             let (tokens, _) = tokenizer::frame(parts.content);
             out.extend(tokens.map(i64::from));
             let mut found = Vec::new();
-            features(parts.content, FEATURE_BITS, &mut found);
-            found.resize(MAX_FEATURES, 1 << FEATURE_BITS);
-            out.extend(found.into_iter().map(i64::from));
+            features(parts.content, &mut found);
+            let nothing = || std::iter::repeat(1 << FEATURE_BITS);
+            out.extend(found.iter().copied().chain(nothing()).take(MAX_FEATURES).map(i64::from));
+            out.extend(crossed(&found, parts.suffix).chain(nothing()).take(MAX_FEATURES).map(i64::from));
             out.push(slot(parts.suffix) as i64);
         }
         _ => {

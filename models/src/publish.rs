@@ -94,8 +94,9 @@ pub fn train(
     let corpus = Corpus::load(data, recipe.sources, recipe.sample, recipe.seed)?;
     let params = train::table(recipe, &corpus, progress);
     let table = Member::Table(Box::new(Table::new(params.fold())?));
-    let bag = Member::Bag(Box::new(train::bag(&recipe.bag, recipe.seed, &corpus, progress)?));
-    let stack = train::stack(vec![table, bag], &corpus.calibration)?;
+    let (bag, suffix) = train::bag(&recipe.bag, recipe.seed, &corpus, progress)?;
+    let members = vec![table, Member::Bag(Box::new(bag))];
+    let stack = train::stack(members, suffix, &corpus.calibration)?;
     let graph = onnx::stack(recipe.name, &params, &stack);
     let parameters = stack.parameters();
     let network = Network::Stack(Box::new(stack));

@@ -50,10 +50,10 @@ impl Recipe {
         Self {
             name: "small",
             shape,
-            bag: BagRecipe { bits: 18, units: 32, rate: 0.1 },
-            epochs: 5,
+            bag: BagRecipe { bits: 18, units: 32, crossed_bits: 20, rate: 0.1 },
+            epochs: 3,
             batch: 256,
-            sample: 300_000,
+            sample: 3_000_000,
             seed: 1,
             sources: Sources::All,
             rate: 2e-3,
@@ -65,8 +65,7 @@ impl Recipe {
     /// The recipe of the model in the scorer: the same family, more and wider filters.
     pub fn large() -> Self {
         let shape = Shape { embedding: 32, widths: (1..=8).collect(), filters: 64, hidden: 128 };
-        // More filters learn faster, and overfit sooner.
-        Self { name: "large", shape, epochs: 3, ..Self::small() }
+        Self { name: "large", shape, ..Self::small() }
     }
 }
 

@@ -9,12 +9,12 @@
 
 use super::ModelError;
 use super::codec::{Reader, Writer};
-use super::features::features;
+use super::features::FEATURE_BITS;
 
 /// Numbers in a feature's row.
 pub const DIMENSIONS: usize = 16;
 /// The largest table is `2^MAX_BITS` rows.
-pub const MAX_BITS: u8 = 20;
+pub const MAX_BITS: u8 = FEATURE_BITS as u8;
 /// The most hidden units.
 pub const MAX_UNITS: usize = 64;
 
@@ -70,12 +70,12 @@ impl Bag {
         self.weights.rows.len() * DIMENSIONS + units * (DIMENSIONS + 2) + 1
     }
 
-    /// The logit of a content; `found` is a buffer.
-    pub fn logit(&self, content: &str, found: &mut Vec<u32>) -> f32 {
+    /// The logit of a content with these features.
+    pub fn logit(&self, found: &[u32]) -> f32 {
         let w = &self.weights;
-        features(content, u32::from(w.bits), found);
+        let shift = FEATURE_BITS.saturating_sub(u32::from(w.bits));
         let mut sums = [0i32; DIMENSIONS];
-        for row in found.iter().filter_map(|feature| w.rows.get(*feature as usize)) {
+        for row in found.iter().filter_map(|feature| w.rows.get((*feature >> shift) as usize)) {
             for (sum, value) in sums.iter_mut().zip(row) {
                 *sum += i32::from(*value);
             }

@@ -5,11 +5,13 @@
 //!                   words pay, pal, 1 and their neighbours; labels a, pay-pal1; lengths, digits, outline a-a9
 //! ```
 //!
-//! A feature is an index below `2^bits`. The surprise: the last label of the content, which somebody registered,
+//! A feature is an index below `2^FEATURE_BITS`. The surprise: the last label of the content, which somebody registered,
 //! is hashed apart from those before it, which a name's owner makes up.
 
 /// The shortest and the longest n-gram, bytes.
 pub const GRAMS: [usize; 2] = [2, 5];
+/// Features have this many bits; who has room for fewer leaves out the low ones.
+pub const FEATURE_BITS: u32 = 20;
 /// No name has more features; what is beyond is left out.
 pub const MAX_FEATURES: usize = 512;
 
@@ -38,10 +40,10 @@ enum Sort {
     Vowels,
 }
 
-/// Replaces `out` by the features of a content, each below `2^bits` (1 to 31), at most [`MAX_FEATURES`].
-pub fn features(content: &str, bits: u32, out: &mut Vec<u32>) {
+/// Replaces `out` by the features of a content, at most [`MAX_FEATURES`].
+pub fn features(content: &str, out: &mut Vec<u32>) {
     out.clear();
-    let mut sink = Sink { shift: 32 - bits.clamp(1, 31), out };
+    let mut sink = Sink { out };
     let mut rest =
         content.as_bytes().split(|byte| *byte == b'.').filter(|label| !label.is_empty()).peekable();
     let (mut count, mut before): (usize, &[u8]) = (0, &[]);
@@ -70,14 +72,13 @@ pub fn features(content: &str, bits: u32, out: &mut Vec<u32>) {
 }
 
 struct Sink<'a> {
-    shift: u32,
     out: &'a mut Vec<u32>,
 }
 
 impl Sink<'_> {
     fn push(&mut self, state: u32) {
         if self.out.len() < MAX_FEATURES {
-            self.out.push(finish(state) >> self.shift);
+            self.out.push(finish(state) >> (32 - FEATURE_BITS));
         }
     }
 
@@ -153,8 +154,17 @@ fn finish(mut state: u32) -> u32 {
 
 /// The slot of a suffix among `2^bits` (1 to 31).
 pub(super) fn suffix_slot(suffix: &str, bits: u32) -> usize {
-    let state = suffix.bytes().fold(SEED, step);
-    (finish(state) >> (32 - bits.clamp(1, 31))) as usize
+    (finish(suffix_state(suffix)) >> (32 - bits.clamp(1, 31))) as usize
+}
+
+fn suffix_state(suffix: &str) -> u32 {
+    suffix.bytes().fold(SEED, step)
+}
+
+/// Features of a content as they are under one suffix, each below `2^FEATURE_BITS`.
+pub fn crossed(found: &[u32], suffix: &str) -> impl Iterator<Item = u32> {
+    let state = finish(suffix_state(suffix)).wrapping_mul(0x9E37_79B1);
+    found.iter().map(move |feature| finish(feature.wrapping_mul(0xC2B2_AE35) ^ state) >> (32 - FEATURE_BITS))
 }
 
 #[cfg(test)]
@@ -163,7 +173,7 @@ mod tests {
 
     fn of(content: &str) -> Vec<u32> {
         let mut out = vec![7];
-        features(content, 31, &mut out);
+        features(content, &mut out);
         out
     }
 
@@ -171,14 +181,15 @@ mod tests {
     fn features_stay_below_the_bound_and_are_the_same_each_time() {
         let long = ["a1"; 32].concat();
         for content in ["", "a", "a.b.c", "pay-pal1.login", &long, "....", "-_-", &"x.".repeat(40)] {
-            for bits in [1, 8, 18, 31] {
-                let mut out = Vec::new();
-                features(content, bits, &mut out);
-                assert!(
-                    out.len() <= MAX_FEATURES && out.iter().all(|feature| *feature < 1 << bits),
-                    "{content}"
-                );
-            }
+            let found = of(content);
+            assert!(found.len() <= MAX_FEATURES, "{content}");
+            assert!(
+                found
+                    .iter()
+                    .copied()
+                    .chain(crossed(&found, "com"))
+                    .all(|feature| feature >> FEATURE_BITS == 0)
+            );
             assert_eq!(of(content), of(content));
         }
         assert!(of("").is_empty());
@@ -192,6 +203,14 @@ mod tests {
         assert_eq!(same, 3);
         let reversed = of("shop.login");
         assert!(alone.iter().filter(|feature| reversed.contains(feature)).count() >= alone.len() - 2);
+    }
+
+    #[test]
+    fn features_are_others_under_another_suffix() {
+        let found = of("pay-pal1.login");
+        let [com, top]: [Vec<u32>; 2] = ["com", "top"].map(|suffix| crossed(&found, suffix).collect());
+        assert_eq!((com.len(), top.len()), (found.len(), found.len()));
+        assert!(com.iter().filter(|feature| top.contains(feature) || found.contains(feature)).count() <= 1);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub use features::features;
 pub use look_alike::{LookAlike, look_alike};
 pub use parts::Parts;
 pub use seed::Seed;
-pub use stack::{Member, Stack, StackWeights};
+pub use stack::{Member, Stack, StackWeights, SuffixWeights};
 pub use table::{BankWeights, Scratch, Table, TableWeights};
 
 use codec::{Reader, Writer};

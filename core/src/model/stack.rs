@@ -1,19 +1,20 @@
 //! The stack: unlike networks that read a name's content, and one bounded word of its suffix.
 //!
 //! ```text
-//! name -> Parts -> content -> member 1 x weight ┐
-//!              |           -> member 2 x weight ┼─ sum ─► logit
-//!              └── suffix ─► one of its terms ──┘
+//! name -> Parts -> content -> member 1 x weight ───┐
+//!              |           -> member 2 x weight ───┼─ sum ─► logit
+//!              └── suffix, and content under it ───┘
 //! ```
 //!
 //! Networks that fail in different ways are worth more together. The surprise: whatever stands in the weights, a
-//! suffix moves the logit by at most [`StackWeights::bound`] either way, because a name's suffix is free to
+//! suffix moves the logit by at most [`SuffixWeights::bound`] either way, because a name's suffix is free to
 //! choose: an honest name under `.top` must not be blocked for it, nor a bad one under `.com` pass.
 
 use super::ModelError;
 use super::bag::Bag;
+use super::calibration::sigmoid;
 use super::codec::{Reader, Writer};
-use super::features::suffix_slot;
+use super::features::{FEATURE_BITS, crossed, features, suffix_slot};
 use super::parts::Parts;
 use super::table::{Scratch, Table};
 use super::tokenizer::frame;
@@ -47,15 +48,58 @@ impl Member {
     }
 }
 
+/// What a suffix says: by itself, and of what stands before it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SuffixWeights {
+    /// What it may say at most, above 0 and up to [`MAX_BOUND`].
+    pub bound: f32,
+    /// `2^SUFFIX_BITS` numbers, by the suffix' hash.
+    pub terms: Vec<f32>,
+    /// The table of crossed features has `2^bits` rows, 1 to [`FEATURE_BITS`].
+    pub bits: u8,
+    /// By the hash of a feature and the suffix.
+    pub rows: Vec<i8>,
+    /// What a step of a row is worth.
+    pub scale: f32,
+}
+
+impl SuffixWeights {
+    /// What a suffix would say of a content with these features, were it not bound.
+    pub fn unbound(&self, found: &[u32], suffix: &str) -> f32 {
+        let shift = FEATURE_BITS.saturating_sub(u32::from(self.bits));
+        let rows = crossed(found, suffix).filter_map(|feature| self.rows.get((feature >> shift) as usize));
+        let sum: i32 = rows.map(|value| i32::from(*value)).sum();
+        let term = self.terms.get(slot(suffix)).copied().unwrap_or_default();
+        term + sum as f32 * self.scale / (found.len().max(1) as f32).sqrt()
+    }
+
+    /// What it says: `bound x tanh(unbound / bound)`.
+    pub fn say(&self, found: &[u32], suffix: &str) -> f32 {
+        let share = f64::from(self.unbound(found, suffix) / self.bound);
+        self.bound * (2.0 * sigmoid(2.0 * share) - 1.0) as f32
+    }
+
+    fn check(&self) -> Result<(), ModelError> {
+        if self.terms.len() != 1 << SUFFIX_BITS {
+            return Err(ModelError::Shape("a stack has 4096 suffix terms"));
+        }
+        if !(1..=FEATURE_BITS).contains(&u32::from(self.bits)) || self.rows.len() != 1 << self.bits {
+            return Err(ModelError::Shape("crossed features have 2^bits rows, 1 to 20 bits"));
+        }
+        if !(self.bound > 0.0 && self.bound <= MAX_BOUND) {
+            return Err(ModelError::Parameter("bound of suffixes"));
+        }
+        Ok(())
+    }
+}
+
 /// A stack's parts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StackWeights {
     /// 1 to [`MAX_MEMBERS`], each with its weight.
     pub members: Vec<(f32, Member)>,
-    /// What a suffix may say at most, above 0 and up to [`MAX_BOUND`].
-    pub bound: f32,
-    /// `2^SUFFIX_BITS` terms within the bound, by the suffix' hash.
-    pub suffix: Vec<f32>,
+    /// The suffix' word.
+    pub suffix: SuffixWeights,
     /// Added to every logit.
     pub bias: f32,
 }
@@ -67,18 +111,12 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Checks that the parts fit and no suffix says more than it may.
+    /// Checks that the parts fit.
     pub fn new(weights: StackWeights) -> Result<Self, ModelError> {
         if !(1..=MAX_MEMBERS).contains(&weights.members.len()) {
             return Err(ModelError::Shape("a stack has 1 to 8 members"));
         }
-        if weights.suffix.len() != 1 << SUFFIX_BITS {
-            return Err(ModelError::Shape("a stack has 4096 suffix terms"));
-        }
-        let within = |term: &f32| term.abs() <= weights.bound;
-        if !(weights.bound > 0.0 && weights.bound <= MAX_BOUND && weights.suffix.iter().all(within)) {
-            return Err(ModelError::Parameter("suffix terms: one is beyond the bound"));
-        }
+        weights.suffix.check()?;
         Ok(Self { weights })
     }
 
@@ -90,7 +128,7 @@ impl Stack {
     /// How many numbers were trained.
     pub fn parameters(&self) -> usize {
         let members = self.weights.members.iter().map(|(_, member)| member.parameters() + 1);
-        members.sum::<usize>() + self.weights.suffix.len() + 1
+        members.sum::<usize>() + self.weights.suffix.terms.len() + self.weights.suffix.rows.len() + 1
     }
 
     /// The logits of many names, each the same as alone. Fills as many of `logits` as there are names.
@@ -99,23 +137,21 @@ impl Stack {
         for (names, logits) in names.chunks(BLOCK).zip(logits.chunks_mut(BLOCK)) {
             let parts: Vec<Parts<'_>> = names.iter().map(|name| Parts::of(name)).collect();
             for (logit, parts) in logits.iter_mut().zip(&parts) {
-                let term = self.weights.suffix.get(suffix_slot(parts.suffix, SUFFIX_BITS));
-                *logit = self.weights.bias + term.copied().unwrap_or_default();
-            }
-            for (weight, member) in &self.weights.members {
-                match member {
-                    Member::Table(table) => {
-                        let texts: Vec<_> = parts.iter().map(|parts| frame(parts.content)).collect();
-                        let mut own = [0.0; BLOCK];
-                        table.framed(&texts, scratch, &mut own);
-                        for (logit, own) in logits.iter_mut().zip(own).take(names.len()) {
-                            *logit += weight * own;
-                        }
+                features(parts.content, &mut scratch.features);
+                *logit = self.weights.bias + self.weights.suffix.say(&scratch.features, parts.suffix);
+                for (weight, member) in &self.weights.members {
+                    if let Member::Bag(bag) = member {
+                        *logit += weight * bag.logit(&scratch.features);
                     }
-                    Member::Bag(bag) => {
-                        for (logit, parts) in logits.iter_mut().zip(&parts) {
-                            *logit += weight * bag.logit(parts.content, &mut scratch.features);
-                        }
+                }
+            }
+            let texts: Vec<_> = parts.iter().map(|parts| frame(parts.content)).collect();
+            for (weight, member) in &self.weights.members {
+                if let Member::Table(table) = member {
+                    let mut own = [0.0; BLOCK];
+                    table.framed(&texts, scratch, &mut own);
+                    for (logit, own) in logits.iter_mut().zip(own).take(names.len()) {
+                        *logit += weight * own;
                     }
                 }
             }
@@ -135,10 +171,18 @@ impl Stack {
             };
             members.push((weight, member));
         }
+        let bound = reader.floats(1, "bound of suffixes")?.first().copied().unwrap_or_default();
+        let terms = reader.floats(1 << SUFFIX_BITS, "suffix terms")?;
+        let bits = reader.u8("size of crossed features")?;
+        if !(1..=FEATURE_BITS).contains(&u32::from(bits)) {
+            return Err(ModelError::Shape("crossed features have 2^bits rows, 1 to 20 bits"));
+        }
+        let rows =
+            reader.take(1 << bits, "rows of crossed features")?.iter().map(|byte| *byte as i8).collect();
+        let scale = reader.floats(1, "scale of crossed features")?.first().copied().unwrap_or_default();
         Self::new(StackWeights {
             members,
-            bound: reader.floats(1, "bound of suffixes")?.first().copied().unwrap_or_default(),
-            suffix: reader.floats(1 << SUFFIX_BITS, "suffix terms")?,
+            suffix: SuffixWeights { bound, terms, bits, rows, scale },
             bias: reader.floats(1, "bias of a stack")?.first().copied().unwrap_or_default(),
         })
     }
@@ -156,9 +200,12 @@ impl Stack {
                 Member::Bag(bag) => bag.encode(writer),
             }
         }
-        writer.floats(&[self.weights.bound]);
-        writer.floats(&self.weights.suffix);
-        writer.floats(&[self.weights.bias]);
+        let suffix = &self.weights.suffix;
+        writer.floats(&[suffix.bound]);
+        writer.floats(&suffix.terms);
+        writer.u8(suffix.bits);
+        writer.bytes.extend(suffix.rows.iter().map(|value| *value as u8));
+        writer.floats(&[suffix.scale, self.weights.bias]);
     }
 }
 

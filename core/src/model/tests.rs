@@ -62,8 +62,13 @@ fn stack_weights() -> StackWeights {
     let Network::Table(table) = table().network().clone() else { panic!("a table") };
     StackWeights {
         members: vec![(0.7, Member::Table(table)), (0.4, Member::Bag(Box::new(bag())))],
-        bound: 1.0,
-        suffix: noise(1 << stack::SUFFIX_BITS, 1.9),
+        suffix: SuffixWeights {
+            bound: 1.0,
+            terms: noise(1 << stack::SUFFIX_BITS, 9.0),
+            bits: 8,
+            rows: noise(1 << 8, 250.0).into_iter().map(|value| value as i8).collect(),
+            scale: 0.02,
+        },
         bias: 0.1,
     }
 }
@@ -208,18 +213,25 @@ fn the_folded_forward_agrees_with_the_textbook() {
 }
 
 #[test]
-fn a_suffix_moves_the_logit_by_its_term_alone() {
-    let model = stack();
-    let weights = stack_weights();
-    let term = |suffix: &str| weights.suffix[stack::slot(suffix)];
+fn no_suffix_moves_a_logit_by_more_than_its_bound() {
+    let (model, suffix) = (stack(), stack_weights().suffix);
+    let mut largest = 0.0f32;
     for content in ["example", "pay-pal1.login", "a.b.c", "mine.webflow"] {
+        let mut found = Vec::new();
+        features(content, &mut found);
         let logit = |suffix: &str| model.logit(&format!("{content}.{suffix}"));
-        for (one, other) in [("com", "top"), ("io", "co.uk"), ("xyz", "unknown")] {
-            let (moved, expected) = (logit(one) - logit(other), term(one) - term(other));
+        for (one, other) in
+            [("com", "top"), ("io", "co.uk"), ("xyz", "unknown"), ("ru", "cn"), ("net", "org")]
+        {
+            let expected = suffix.say(&found, one) - suffix.say(&found, other);
+            let moved = logit(one) - logit(other);
             assert!((moved - expected).abs() < 1e-5, "{content} {one} {other}: {moved} for {expected}");
-            assert!(moved.abs() <= 2.0 * weights.bound);
+            let textbook = |suffix_name: &str| f64::from(suffix.unbound(&found, suffix_name)).tanh() as f32;
+            assert!((suffix.say(&found, one) - textbook(one)).abs() < 1e-6);
+            largest = largest.max(moved.abs());
         }
     }
+    assert!(largest <= 2.0 && largest > 1.5, "{largest}: terms far beyond the bound come near to it");
     assert_eq!(model.logit("www.example.com").to_bits(), model.logit("example.com").to_bits());
 }
 
@@ -229,8 +241,9 @@ fn a_stack_is_the_weighted_sum_of_its_members() {
     let mut found = Vec::new();
     for name in NAMES {
         let parts = Parts::of(name);
-        let mut expected = weights.bias + weights.suffix[stack::slot(parts.suffix)];
-        expected += 0.7 * table().logit(parts.content) + 0.4 * bag().logit(parts.content, &mut found);
+        features(parts.content, &mut found);
+        let mut expected = weights.bias + weights.suffix.say(&found, parts.suffix);
+        expected += 0.7 * table().logit(parts.content) + 0.4 * bag().logit(&found);
         assert!((model.logit(name) - expected).abs() < 1e-5, "{name}");
     }
 }
@@ -240,10 +253,11 @@ fn a_bag_s_logit_is_the_textbook_s() {
     let (bag, weights) = (bag(), bag().weights().clone());
     for content in ["example", "a.b.c", "", "pay-pal1.login"] {
         let mut found = Vec::new();
-        features(content, 6, &mut found);
+        features(content, &mut found);
         let share = (found.len().max(1) as f64).sqrt();
         let value = |d: usize| {
-            let sum: f64 = found.iter().map(|feature| f64::from(weights.rows[*feature as usize][d])).sum();
+            let sum: f64 =
+                found.iter().map(|feature| f64::from(weights.rows[*feature as usize >> 14][d])).sum();
             sum * f64::from(weights.scale[d]) / share
         };
         let unit = |u: usize| {
@@ -251,7 +265,7 @@ fn a_bag_s_logit_is_the_textbook_s() {
             (sum + f64::from(weights.hidden_bias[u])).max(0.0) * f64::from(weights.output[u])
         };
         let expected = f64::from(weights.output_bias) + (0..8).map(unit).sum::<f64>();
-        let got = f64::from(bag.logit(content, &mut Vec::new()));
+        let got = f64::from(bag.logit(&found));
         assert!((got - expected).abs() < 1e-5 + 1e-5 * expected.abs(), "{content}: {got} for {expected}");
     }
 }
@@ -264,10 +278,11 @@ fn a_stack_that_does_not_hold_together_is_refused() {
         Stack::new(weights).unwrap_err()
     };
     assert!(matches!(refused(&|w| w.members.clear()), ModelError::Shape(_)));
-    assert!(matches!(refused(&|w| w.suffix.truncate(9)), ModelError::Shape(_)));
-    assert!(matches!(refused(&|w| w.suffix[7] = 1.001), ModelError::Parameter(_)));
+    assert!(matches!(refused(&|w| w.suffix.terms.truncate(9)), ModelError::Shape(_)));
+    assert!(matches!(refused(&|w| w.suffix.rows.truncate(9)), ModelError::Shape(_)));
+    assert!(matches!(refused(&|w| w.suffix.bits = 21), ModelError::Shape(_)));
     for bound in [0.0, -1.0, 3.5, f32::NAN] {
-        assert!(matches!(refused(&|w| w.bound = bound), ModelError::Parameter(_)), "{bound}");
+        assert!(matches!(refused(&|w| w.suffix.bound = bound), ModelError::Parameter(_)), "{bound}");
     }
     let weights = |change: &dyn Fn(&mut BagWeights)| {
         let mut weights = bag().weights().clone();

@@ -1,14 +1,14 @@
 //! Graphs of our networks, through tract's protobuf types.
 
 use dnsvet_core::model::bag::DIMENSIONS;
-use dnsvet_core::model::features::MAX_FEATURES;
+use dnsvet_core::model::features::{FEATURE_BITS, MAX_FEATURES};
 use dnsvet_core::model::tokenizer::{ALPHABET, TEXT_TOKENS};
-use dnsvet_core::model::{Bag, Member, Seed, Stack};
+use dnsvet_core::model::{Bag, Member, Seed, Stack, SuffixWeights};
 use prost::Message;
 use tract_onnx::pb::{self, attribute_proto::AttributeType, tensor_proto::DataType};
 
 use super::{INPUT, OPSET, OUTPUT};
-use crate::manifest::{FEATURE_BITS, PARTS_LENGTH};
+use crate::manifest::PARTS_LENGTH;
 use crate::train::Params;
 
 /// The seed's CNN: code points to logit.
@@ -56,22 +56,20 @@ pub fn seed(seed: &Seed) -> Vec<u8> {
 /// A stack of at most one table CNN, as it was trained, and a bag.
 pub fn stack(name: &str, params: &Params<f32>, stack: &Stack) -> Vec<u8> {
     let mut graph = Graph::default();
-    let (text, found) = (TEXT_TOKENS as i64, (TEXT_TOKENS + MAX_FEATURES) as i64);
     graph.integers("columns", &[1]);
-    for (part, from, to) in [("text", 0, text), ("found", text, found), ("slot", found, found + 1)] {
+    let mut from = 0;
+    let lengths = [("text", TEXT_TOKENS), ("found", MAX_FEATURES), ("crossed", MAX_FEATURES), ("slot", 1)];
+    for (part, length) in lengths {
+        let to = from + length as i64;
         graph.integers(&format!("{part}_from"), &[from]);
         graph.integers(&format!("{part}_to"), &[to]);
-        graph.node(
-            "Slice",
-            &[INPUT, &format!("{part}_from"), &format!("{part}_to"), "columns"],
-            part,
-            vec![],
-        );
+        let bounds = ["from", "to"].map(|end| format!("{part}_{end}"));
+        graph.node("Slice", &[INPUT, &bounds[0], &bounds[1], "columns"], part, vec![]);
+        from = to;
     }
+    graph.count();
     let weights = stack.weights();
-    graph.floats("suffix_terms", &[weights.suffix.len()], &weights.suffix);
-    graph.node("Gather", &["suffix_terms", "slot"], "suffix_column", vec![integer("axis", 0)]);
-    graph.node("Squeeze", &["suffix_column", "columns"], "suffix", vec![]);
+    graph.suffix(&weights.suffix);
     graph.floats("bias", &[1], &[weights.bias]);
     let mut sum = "sum0".to_owned();
     graph.node("Add", &["suffix", "bias"], &sum, vec![]);
@@ -171,25 +169,8 @@ impl Graph {
         self.dense("cnn_", "pooled", [params.hidden.len() / units, units], hidden, output, "cnn_logit");
     }
 
-    /// `found` to `bag_logit`: rows, their sum over the root of their number, dense layers.
-    fn bag(&mut self, bag: &Bag) {
-        let weights = bag.weights();
-        self.integers("row_step", &[1 << (FEATURE_BITS - u32::from(weights.bits))]);
-        self.node("Div", &["found", "row_step"], "rows_found", vec![]);
-        // Behind the last row one of nothing, for features that are not there.
-        let rows = weights.rows.as_flattened().iter().map(|value| *value as u8).chain([0; DIMENSIONS]);
-        self.initializers.push(pb::TensorProto {
-            dims: vec![weights.rows.len() as i64 + 1, DIMENSIONS as i64],
-            data_type: DataType::Int8 as i32,
-            name: "rows".to_owned(),
-            raw_data: rows.collect(),
-            ..Default::default()
-        });
-        self.node("Gather", &["rows", "rows_found"], "row_bytes", vec![integer("axis", 0)]);
-        self.node("Cast", &["row_bytes"], "row_values", vec![integer("to", DataType::Float as i64)]);
-        self.node("ReduceSum", &["row_values", "columns"], "row_sum", vec![integer("keepdims", 0)]);
-        self.floats("row_scale", &[DIMENSIONS], &weights.scale);
-        self.node("Mul", &["row_sum", "row_scale"], "row_scaled", vec![]);
+    /// `found` to `count_root`, the root of the number of features, `[n, 1]`.
+    fn count(&mut self) {
         self.integers("nothing", &[1 << FEATURE_BITS]);
         self.node("Less", &["found", "nothing"], "is_found", vec![]);
         self.node("Cast", &["is_found"], "each_found", vec![integer("to", DataType::Float as i64)]);
@@ -197,6 +178,49 @@ impl Graph {
         self.floats("one", &[1], &[1.0]);
         self.node("Max", &["count_found", "one"], "count", vec![]);
         self.node("Sqrt", &["count"], "count_root", vec![]);
+    }
+
+    /// `slot` and `crossed` to `suffix`, what the suffix says, `[n]`.
+    fn suffix(&mut self, suffix: &SuffixWeights) {
+        self.floats("suffix_terms", &[suffix.terms.len()], &suffix.terms);
+        self.node("Gather", &["suffix_terms", "slot"], "suffix_term", vec![integer("axis", 0)]);
+        self.rows("under", "crossed", suffix.bits, &suffix.rows, 1);
+        self.floats("under_scale", &[1], &[suffix.scale]);
+        self.node("Mul", &["under_sum", "under_scale"], "under_scaled", vec![]);
+        self.node("Div", &["under_scaled", "count_root"], "under", vec![]);
+        self.node("Add", &["suffix_term", "under"], "suffix_unbound", vec![]);
+        self.floats("suffix_bound", &[1], &[suffix.bound]);
+        self.node("Div", &["suffix_unbound", "suffix_bound"], "suffix_share", vec![]);
+        self.node("Tanh", &["suffix_share"], "suffix_bent", vec![]);
+        self.node("Mul", &["suffix_bent", "suffix_bound"], "suffix_column", vec![]);
+        self.node("Squeeze", &["suffix_column", "columns"], "suffix", vec![]);
+    }
+
+    /// Sums rows of a table of bytes by features of [`FEATURE_BITS`]: `{name}_sum`, `[n, width]`.
+    fn rows(&mut self, name: &str, features: &str, bits: u8, rows: &[i8], width: usize) {
+        let of = |part: &str| format!("{name}_{part}");
+        self.integers(&of("step"), &[1 << (FEATURE_BITS - u32::from(bits))]);
+        self.node("Div", &[features, &of("step")], &of("at"), vec![]);
+        // Behind the last row one of nothing, for features that are not there.
+        let bytes = rows.iter().map(|value| *value as u8).chain(std::iter::repeat_n(0, width));
+        self.initializers.push(pb::TensorProto {
+            dims: vec![(rows.len() / width) as i64 + 1, width as i64],
+            data_type: DataType::Int8 as i32,
+            name: of("table"),
+            raw_data: bytes.collect(),
+            ..Default::default()
+        });
+        self.node("Gather", &[&of("table"), &of("at")], &of("bytes"), vec![integer("axis", 0)]);
+        self.node("Cast", &[&of("bytes")], &of("values"), vec![integer("to", DataType::Float as i64)]);
+        self.node("ReduceSum", &[&of("values"), "columns"], &of("sum"), vec![integer("keepdims", 0)]);
+    }
+
+    /// `found` to `bag_logit`: rows, their sum over the root of their number, dense layers.
+    fn bag(&mut self, bag: &Bag) {
+        let weights = bag.weights();
+        self.rows("row", "found", weights.bits, weights.rows.as_flattened(), DIMENSIONS);
+        self.floats("row_scale", &[DIMENSIONS], &weights.scale);
+        self.node("Mul", &["row_sum", "row_scale"], "row_scaled", vec![]);
         self.node("Div", &["row_scaled", "count_root"], "bag", vec![]);
         let units = weights.hidden.len();
         let turned: Vec<f32> =

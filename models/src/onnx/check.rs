@@ -119,7 +119,7 @@ pub fn check(bytes: &[u8]) -> Result<Shape, ImportError> {
         graph.input.iter().filter(|input| !graph.initializer.iter().any(|t| t.name == input.name)).collect();
     let length = match inputs.as_slice() {
         [input] if input.name == INPUT => match axes(input, DataType::Int64).as_deref() {
-            Some([_, Some(length)]) if (1..=1_024).contains(length) => *length as usize,
+            Some([_, Some(length)]) if (1..=2_048).contains(length) => *length as usize,
             _ => return Err(ImportError::Input(format!("{INPUT} of another type or shape"))),
         },
         [input] => return Err(ImportError::Input(format!("{:?}", input.name))),

@@ -1,15 +1,17 @@
 //! Training of a hashed bag, by one pass of Adagrad over single names (Duchi et al. 2011).
 //!
 //! ```text
-//! name -> features -> sum of rows -> dense -> logit + c tanh(suffix / c) -> loss -> the rows that were read
+//! name -> features -> sum of rows -> dense -> logit ───────────────────┐
+//!     '-> suffix, and features under it -> sum -> bound x tanh(/ bound) ┴-> loss -> the rows that were read
 //! ```
 //!
-//! Only the rows of a name's features move, so a step is as cheap as a score. The surprise: one pass and no
+//! The suffix' word is learnt beside the content's, and is kept for the stack. Only the rows of a name's features move, so a step is as cheap as a score. The surprise: one pass and no
 //! more. The second one learns the names themselves, and recall on others falls by a third.
 
 use dnsvet_core::model::bag::DIMENSIONS;
+use dnsvet_core::model::features::{FEATURE_BITS, crossed};
 use dnsvet_core::model::stack::{self, SUFFIX_BITS};
-use dnsvet_core::model::{Bag, BagWeights, ModelError, Parts, features, sigmoid};
+use dnsvet_core::model::{Bag, BagWeights, ModelError, Parts, SuffixWeights, features, sigmoid};
 
 use super::real::Real;
 use crate::data::Random;
@@ -21,16 +23,20 @@ pub struct BagRecipe {
     pub bits: u8,
     /// Hidden units.
     pub units: usize,
+    /// The table of features under a suffix has `2^crossed_bits` rows.
+    pub crossed_bits: u8,
     /// Step size of rows; that of dense weights is a fifth. Both fall to nothing over the pass.
     pub rate: f64,
 }
 
 /// What a suffix may say in training, log-odds either way.
-const BOUND: f64 = 1.0;
+const BOUND: f64 = 1.3;
 /// Rows start this near to nothing.
 const START: f64 = 0.01;
 /// Suffixes are few and seen often: they may move quickly.
 const SUFFIX_RATE: f64 = 1.0;
+/// Step size of features under a suffix, in those of rows.
+const CROSSED_RATE: f64 = 1.5;
 
 /// What is trained.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,13 +49,20 @@ pub struct BagParams<R> {
     hidden_bias: Vec<R>,
     output: Vec<R>,
     output_bias: Vec<R>,
+    /// `[slot of the suffix]`
     suffix: Vec<R>,
+    crossed_bits: u8,
+    /// `[feature under a suffix]`
+    crossed: Vec<R>,
 }
 
 /// The slopes of one name's loss.
 #[derive(Debug, Default)]
 struct Slopes<R> {
-    features: Vec<u32>,
+    /// Rows that were read.
+    rows: Vec<usize>,
+    /// Crossed rows that were read.
+    crossed: Vec<usize>,
     slot: usize,
     pooled: [R; DIMENSIONS],
     /// Of each hidden unit, after relu.
@@ -62,6 +75,8 @@ struct Slopes<R> {
     row: [R; DIMENSIONS],
     /// By the suffix' number.
     suffix: R,
+    /// By each crossed row that was read.
+    under: R,
 }
 
 impl<R: Real> BagParams<R> {
@@ -79,6 +94,8 @@ impl<R: Real> BagParams<R> {
             output: uniform(units, (3.0 / units as f64).sqrt()),
             output_bias: vec![R::default()],
             suffix: vec![R::default(); 1 << SUFFIX_BITS],
+            crossed_bits: recipe.crossed_bits,
+            crossed: vec![R::default(); 1 << recipe.crossed_bits],
         }
     }
 
@@ -88,7 +105,7 @@ impl<R: Real> BagParams<R> {
         zeros
     }
 
-    fn tensors_mut(&mut self) -> [&mut Vec<R>; 6] {
+    fn tensors_mut(&mut self) -> [&mut Vec<R>; 7] {
         [
             &mut self.rows,
             &mut self.hidden,
@@ -96,23 +113,33 @@ impl<R: Real> BagParams<R> {
             &mut self.output,
             &mut self.output_bias,
             &mut self.suffix,
+            &mut self.crossed,
         ]
     }
 
     /// The logit of a content and what its suffix adds; leaves in `slopes` what the slopes are made of.
     fn forward(&self, name: &str, slopes: &mut Slopes<R>) -> (f64, f64) {
         let parts = Parts::of(name);
-        features(parts.content, u32::from(self.bits), &mut slopes.features);
+        let mut found = Vec::new();
+        features(parts.content, &mut found);
+        let row = |feature: u32, bits: u8| (feature >> (FEATURE_BITS - u32::from(bits))) as usize;
+        slopes.rows.clear();
+        slopes.rows.extend(found.iter().map(|feature| row(*feature, self.bits)));
+        slopes.crossed.clear();
+        slopes.crossed.extend(crossed(&found, parts.suffix).map(|feature| row(feature, self.crossed_bits)));
         slopes.slot = stack::slot(parts.suffix);
         slopes.pooled = [R::default(); DIMENSIONS];
         let rows = self.rows.as_chunks::<DIMENSIONS>().0;
-        for feature in &slopes.features {
-            for (sum, value) in slopes.pooled.iter_mut().zip(&rows[*feature as usize]) {
+        for row in &slopes.rows {
+            for (sum, value) in slopes.pooled.iter_mut().zip(&rows[*row]) {
                 *sum += *value;
             }
         }
-        let share = share::<R>(slopes.features.len());
+        let share = share::<R>(slopes.rows.len());
         slopes.pooled.iter_mut().for_each(|value| *value = *value * share);
+        let mut said = R::default();
+        slopes.crossed.iter().for_each(|row| said += self.crossed[*row]);
+        let said = self.suffix[slopes.slot].wide() + (said * share).wide();
         slopes.units.clear();
         let mut logit = self.output_bias[0];
         let layer = self.hidden.as_chunks::<DIMENSIONS>().0.iter().zip(&self.hidden_bias).zip(&self.output);
@@ -123,7 +150,7 @@ impl<R: Real> BagParams<R> {
             slopes.units.push(unit);
             logit += unit * *output;
         }
-        (logit.wide(), BOUND * (self.suffix[slopes.slot].wide() / BOUND).tanh())
+        (logit.wide(), BOUND * (said / BOUND).tanh())
     }
 
     /// The slopes of a name's weighted logistic loss; gives that loss, nats.
@@ -142,8 +169,9 @@ impl<R: Real> BagParams<R> {
             slopes.inputs.push(input);
             slopes.row.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += input * *weight);
         }
-        let share = share::<R>(slopes.features.len());
+        let share = share::<R>(slopes.rows.len());
         slopes.row.iter_mut().for_each(|value| *value = *value * share);
+        slopes.under = slopes.suffix * share;
         let margin = if target > 0.5 { logit } else { -logit };
         ((-margin).max(0.0) + (-margin.abs()).exp().ln_1p()) * weight
     }
@@ -185,6 +213,28 @@ impl BagParams<f32> {
     }
 }
 
+impl BagParams<f32> {
+    /// The suffix' word as it was learnt, in bytes where it is of features.
+    pub fn suffix(&self) -> SuffixWeights {
+        let squares: f64 = self.crossed.iter().map(|value| f64::from(*value).powi(2)).sum();
+        let largest = self.crossed.iter().map(|value| value.abs()).fold(0.0, f32::max);
+        let deviation = (squares / self.crossed.len() as f64).sqrt() as f32;
+        // Most rows are next to nothing, so the others lie far out.
+        let scale = (20.0 * deviation).min(largest).max(1e-9) / 127.0;
+        SuffixWeights {
+            bound: BOUND as f32,
+            terms: self.suffix.clone(),
+            bits: self.crossed_bits,
+            rows: self
+                .crossed
+                .iter()
+                .map(|value| (value / scale).round().clamp(-127.0, 127.0) as i8)
+                .collect(),
+            scale,
+        }
+    }
+}
+
 /// Adagrad over one name after the other.
 pub struct BagTrainer {
     params: BagParams<f32>,
@@ -210,8 +260,8 @@ impl BagTrainer {
         self.done += 1;
         let (rate, dense) = ((self.rate * left) as f32, (self.rate * left / 5.0) as f32);
         let (params, squares, slopes) = (&mut self.params, &mut self.squares, &self.slopes);
-        for feature in &slopes.features {
-            let at = *feature as usize * DIMENSIONS;
+        for row in &slopes.rows {
+            let at = row * DIMENSIONS;
             let rows = params.rows[at..at + DIMENSIONS].iter_mut();
             let squares = squares.rows[at..at + DIMENSIONS].iter_mut();
             for ((weight, square), slope) in rows.zip(squares).zip(slopes.row) {
@@ -231,6 +281,10 @@ impl BagTrainer {
         step(&mut params.output_bias[0], &mut squares.output_bias[0], slopes.logit, dense);
         let rate = (SUFFIX_RATE * left) as f32;
         step(&mut params.suffix[slopes.slot], &mut squares.suffix[slopes.slot], slopes.suffix, rate);
+        let rate = (self.rate * CROSSED_RATE * left) as f32;
+        for row in &slopes.crossed {
+            step(&mut params.crossed[*row], &mut squares.crossed[*row], slopes.under, rate);
+        }
         loss
     }
 
@@ -249,7 +303,7 @@ fn step(weight: &mut f32, square: &mut f32, slope: f32, rate: f32) {
 mod tests {
     use super::*;
 
-    const RECIPE: BagRecipe = BagRecipe { bits: 10, units: 8, rate: 0.1 };
+    const RECIPE: BagRecipe = BagRecipe { bits: 10, units: 8, crossed_bits: 10, rate: 0.1 };
 
     #[test]
     fn every_slope_agrees_with_the_difference_quotient() {
@@ -265,11 +319,12 @@ mod tests {
             let mut slopes = Slopes::default();
             params.slopes(name, target, weight, &mut slopes);
             let mut expected = params.zeros();
-            for feature in &slopes.features {
+            for row in &slopes.rows {
                 for (dimension, slope) in slopes.row.iter().enumerate() {
-                    expected.rows[*feature as usize * DIMENSIONS + dimension] += slope;
+                    expected.rows[row * DIMENSIONS + dimension] += slope;
                 }
             }
+            slopes.crossed.iter().for_each(|row| expected.crossed[*row] += slopes.under);
             for (unit, input) in slopes.inputs.iter().enumerate() {
                 expected.output[unit] = slopes.logit * slopes.units[unit];
                 expected.hidden_bias[unit] = *input;
@@ -322,11 +377,15 @@ mod tests {
         let params = train(1);
         assert_eq!(train(1), params);
         assert_ne!(train(2), params);
-        let bag = params.quantised().unwrap();
+        let (bag, suffix) = (params.quantised().unwrap(), params.suffix());
         for (name, target) in &names[..200] {
-            let (logit, _) = params.forward(name, &mut Slopes::default());
+            let (logit, term) = params.forward(name, &mut Slopes::default());
             assert!((logit > 0.0) == (*target > 0.5), "{name}: {logit}");
-            let bytes = f64::from(bag.logit(Parts::of(name).content, &mut Vec::new()));
+            let mut found = Vec::new();
+            features(Parts::of(name).content, &mut found);
+            let bytes = f64::from(bag.logit(&found));
+            let said = f64::from(suffix.say(&found, "com"));
+            assert!((said - term).abs() < 0.05, "{name}: {said} for {term}");
             assert!((bytes - logit).abs() < 0.05 + 0.03 * logit.abs(), "{name}: {bytes} for {logit}");
         }
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! table CNN: batch -> fold embedding into tables -> shards: forward, backward (own gradient each) -> sum -> AdamW
 //! bag:       name -> forward, backward -> the rows that were read (Adagrad)
-//! stack:     members' logits of other names -> logistic regression, the suffix' word bounded
+//! stack:     members' logits of other names, what suffixes say -> logistic regression, the latter bounded
 //! ```
 //!
 //! The loops are our own, because the fold makes them tenfold quicker than a general one.
@@ -26,7 +26,9 @@ pub use stack::Fitted;
 use std::thread;
 
 use dnsvet_core::model::stack::{SUFFIX_BITS, slot};
-use dnsvet_core::model::{Bag, Member, ModelError, Parts, Scratch, Stack, StackWeights, tokenizer};
+use dnsvet_core::model::{
+    Bag, Member, ModelError, Parts, Scratch, Stack, StackWeights, SuffixWeights, features, tokenizer,
+};
 
 use crate::data::{Corpus, Example, Random};
 use crate::evaluate;
@@ -113,13 +115,13 @@ pub fn table(recipe: &Recipe, corpus: &Corpus, progress: &mut dyn FnMut(Progress
     best.1
 }
 
-/// Trains a bag in one pass.
+/// Trains a bag in one pass, and what suffixes say beside it.
 pub fn bag(
     recipe: &BagRecipe,
     seed: u64,
     corpus: &Corpus,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Bag, ModelError> {
+) -> Result<(Bag, SuffixWeights), ModelError> {
     let mut random = Random::new(seed);
     let mut order: Vec<usize> = (0..corpus.train.len()).collect();
     random.shuffle(&mut order);
@@ -135,33 +137,39 @@ pub fn bag(
             progress(Progress::Step { member: "bag", epoch: 1, names, of, loss: loss / mass });
         }
     }
-    trainer.finish().quantised()
+    let params = trainer.finish();
+    Ok((params.quantised()?, params.suffix()))
 }
 
 /// Puts members together, each counting as it does best on names that none of them learnt from.
-pub fn stack(members: Vec<Member>, examples: &[Example]) -> Result<Stack, ModelError> {
+pub fn stack(members: Vec<Member>, suffix: SuffixWeights, examples: &[Example]) -> Result<Stack, ModelError> {
     let names: Vec<&str> = examples.iter().map(|example| example.name.as_str()).collect();
+    let silent = SuffixWeights { terms: vec![0.0; 1 << SUFFIX_BITS], scale: 0.0, ..suffix.clone() };
     let alone = |member: &Member| {
-        let stack = Stack::new(StackWeights {
-            members: vec![(1.0, member.clone())],
-            bound: 1.0,
-            suffix: vec![0.0; 1 << SUFFIX_BITS],
-            bias: 0.0,
-        })?;
-        let mut logits = vec![0.0; names.len()];
+        let members = vec![(1.0, member.clone())];
+        let stack = Stack::new(StackWeights { members, suffix: silent.clone(), bias: 0.0 })?;
+        let mut logits = vec![0.0; examples.len()];
         stack.logits(&names, &mut Scratch::default(), &mut logits);
         Ok(logits)
     };
     let logits = members.iter().map(alone).collect::<Result<Vec<_>, ModelError>>()?;
-    let fitted = stack::fit(&logits, examples);
+    let mut found = Vec::new();
+    let unbound = names.iter().map(|name| {
+        let parts = Parts::of(name);
+        features(parts.content, &mut found);
+        suffix.unbound(&found, parts.suffix)
+    });
+    let unbound: Vec<f32> = unbound.collect();
+    let fitted = stack::fit(&logits, &unbound, examples);
     let weights = fitted.weights.iter().map(|weight| *weight as f32);
-    let bound = fitted.bound as f32;
-    Stack::new(StackWeights {
-        members: weights.zip(members).collect(),
-        bound,
-        suffix: fitted.terms.iter().map(|term| (*term as f32).clamp(-bound, bound)).collect(),
-        bias: fitted.bias as f32,
-    })
+    let factor = fitted.factor as f32;
+    let suffix = SuffixWeights {
+        bound: fitted.bound as f32,
+        terms: suffix.terms.iter().map(|term| term * factor).collect(),
+        scale: suffix.scale * factor,
+        ..suffix
+    };
+    Stack::new(StackWeights { members: weights.zip(members).collect(), suffix, bias: fitted.bias as f32 })
 }
 
 /// The step size: a twentieth of the steps up, then half a cosine down to nothing.

@@ -5,13 +5,13 @@
 //! moved under the worst of all suffixes would stay below the share [`MOVED`] of false alarms, at the threshold
 //! that 1 % of them pass where they are.
 
-use dnsvet_core::model::stack::{self, MAX_BOUND, SUFFIX_BITS};
-use dnsvet_core::model::{Parts, sigmoid};
+use dnsvet_core::model::sigmoid;
+use dnsvet_core::model::stack::MAX_BOUND;
 
 use crate::data::Example;
 
 /// The share of clean names that the worst suffix may put over the threshold of 1 %.
-const MOVED: f64 = 0.08;
+const MOVED: f64 = 0.09;
 const PASSES: usize = 4;
 
 /// What is fitted.
@@ -21,8 +21,8 @@ pub struct Fitted {
     pub weights: Vec<f64>,
     /// What a suffix says at most.
     pub bound: f64,
-    /// By the suffix' slot, within the bound.
-    pub terms: Vec<f64>,
+    /// Factor of what a suffix would say unbound.
+    pub factor: f64,
     /// Added to every logit.
     pub bias: f64,
 }
@@ -32,37 +32,35 @@ impl Fitted {
     fn content(&self, logits: impl Iterator<Item = f64>) -> f64 {
         self.bias + self.weights.iter().zip(logits).map(|(weight, logit)| weight * logit).sum::<f64>()
     }
+
+    /// What a suffix says that would say `unbound`.
+    fn say(&self, unbound: f32) -> f64 {
+        self.bound * (self.factor * f64::from(unbound) / self.bound).tanh()
+    }
 }
 
-/// Fits weights to `logits[member][example]`.
-pub fn fit(logits: &[Vec<f32>], examples: &[Example]) -> Fitted {
-    let slots: Vec<usize> =
-        examples.iter().map(|example| stack::slot(Parts::of(&example.name).suffix)).collect();
+/// Fits weights to `logits[member][example]` and to what each example's suffix would say unbound.
+pub fn fit(logits: &[Vec<f32>], unbound: &[f32], examples: &[Example]) -> Fitted {
     let mut bound = f64::from(MAX_BOUND);
     loop {
-        let fitted = fit_within(bound, logits, examples, &slots);
-        if moved(&fitted, logits, examples, &slots) <= MOVED || bound < 0.05 {
+        let fitted = fit_within(bound, logits, unbound, examples);
+        if moved(&fitted, logits, unbound, examples) <= MOVED || bound < 0.05 {
             return fitted;
         }
-        bound *= 0.9;
+        bound *= 0.93;
     }
 }
 
 /// Adagrad on the weighted logistic loss; both classes count the same.
-fn fit_within(bound: f64, logits: &[Vec<f32>], examples: &[Example], slots: &[usize]) -> Fitted {
+fn fit_within(bound: f64, logits: &[Vec<f32>], unbound: &[f32], examples: &[Example]) -> Fitted {
     let mass = |malicious: bool| {
         let class = examples.iter().filter(|example| example.is_malicious() == malicious);
         class.map(|example| f64::from(example.weight)).sum::<f64>().max(1e-9)
     };
     let balance = [1.0 / mass(false), 1.0 / mass(true)].map(|share| share * examples.len() as f64 / 2.0);
-    let mut fitted = Fitted {
-        weights: vec![1.0 / logits.len().max(1) as f64; logits.len()],
-        bound,
-        terms: Vec::new(),
-        bias: 0.0,
-    };
-    let mut suffix = vec![0.0f64; 1 << SUFFIX_BITS];
-    let mut squares = (vec![1e-9; logits.len()], vec![1e-9; suffix.len()], 1e-9);
+    let share = 1.0 / logits.len().max(1) as f64;
+    let mut fitted = Fitted { weights: vec![share; logits.len()], bound, factor: 1.0, bias: 0.0 };
+    let mut squares = (vec![1e-9; logits.len()], 1e-9, 1e-9);
     let steps = (PASSES * examples.len()).max(1) as f64;
     let mut done = 0.0;
     let step = |weight: &mut f64, square: &mut f64, slope: f64, rate: f64| {
@@ -70,34 +68,32 @@ fn fit_within(bound: f64, logits: &[Vec<f32>], examples: &[Example], slots: &[us
         *weight -= rate * slope / square.sqrt();
     };
     for _ in 0..PASSES {
-        for (at, (example, &slot)) in examples.iter().zip(slots).enumerate() {
-            let left = 1.0 - done / steps;
+        for (at, (example, unbound)) in examples.iter().zip(unbound).enumerate() {
+            let rate = 0.05 * (1.0 - done / steps);
             done += 1.0;
             let own = || logits.iter().map(|member| f64::from(member[at]));
-            let term = bound * (suffix[slot] / bound).tanh();
+            let said = fitted.say(*unbound);
             let target = f64::from(u8::from(example.is_malicious()));
             let weight = f64::from(example.weight) * balance[usize::from(example.is_malicious())];
-            let slope = (sigmoid(fitted.content(own()) + term) - target) * weight;
+            let slope = (sigmoid(fitted.content(own()) + said) - target) * weight;
             for ((weight, square), logit) in fitted.weights.iter_mut().zip(&mut squares.0).zip(own()) {
-                step(weight, square, slope * logit, 0.05 * left);
+                step(weight, square, slope * logit, rate);
             }
-            let bent = slope * (1.0 - (term / bound) * (term / bound));
-            step(&mut suffix[slot], &mut squares.1[slot], bent, 0.5 * left);
-            step(&mut fitted.bias, &mut squares.2, slope, 0.05 * left);
+            let bent = slope * (1.0 - (said / bound) * (said / bound)) * f64::from(*unbound);
+            step(&mut fitted.factor, &mut squares.1, bent, rate);
+            step(&mut fitted.bias, &mut squares.2, slope, rate);
         }
     }
-    fitted.terms = suffix.into_iter().map(|number| bound * (number / bound).tanh()).collect();
     fitted
 }
 
-/// The share of clean names over the threshold of 1 %, were they all under the worst suffix.
-fn moved(fitted: &Fitted, logits: &[Vec<f32>], examples: &[Example], slots: &[usize]) -> f64 {
-    let worst = fitted.terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+/// The share of clean names over the threshold of 1 %, were all under a suffix that says the worst it may.
+fn moved(fitted: &Fitted, logits: &[Vec<f32>], unbound: &[f32], examples: &[Example]) -> f64 {
     let clean: Vec<(f64, f64)> = (0..examples.len())
         .filter(|&at| examples[at].clean)
         .map(|at| {
             let content = fitted.content(logits.iter().map(|member| f64::from(member[at])));
-            (content + fitted.terms[slots[at]], content + worst)
+            (content + fitted.say(unbound[at]), content + fitted.bound)
         })
         .collect();
     let mut placed: Vec<f64> = clean.iter().map(|(logit, _)| *logit).collect();
@@ -112,40 +108,37 @@ mod tests {
     use crate::data::{Class, Random};
 
     /// One member that knows something, one that knows nothing, and a suffix that says much.
-    fn made(count: usize) -> (Vec<Vec<f32>>, Vec<Example>) {
+    fn made(count: usize) -> (Vec<Vec<f32>>, Vec<f32>, Vec<Example>) {
         let mut random = Random::new(9);
         let mut logits = vec![Vec::new(); 2];
-        let mut examples = Vec::new();
+        let (mut unbound, mut examples) = (Vec::new(), Vec::new());
         for i in 0..count {
             let malicious = i % 2 == 0;
             let sign = if malicious { 1.0 } else { -1.0 };
             logits[0].push((3.0 * (0.4 * sign + random.signed())) as f32);
             logits[1].push(random.signed() as f32);
-            let suffix = if random.below(10) < if malicious { 6 } else { 1 } { "top" } else { "com" };
+            unbound.push(if random.below(10) < if malicious { 6 } else { 1 } { 2.0 } else { -0.8 });
             let class = if malicious { Class::Malware } else { Class::Benign };
-            examples.push(Example::new(format!("n{i}.{suffix}"), class, !malicious, "list".into()));
+            examples.push(Example::new(format!("n{i}.com"), class, !malicious, "list".into()));
         }
-        (logits, examples)
+        (logits, unbound, examples)
     }
 
     #[test]
     fn a_member_counts_by_what_it_knows() {
-        let (logits, examples) = made(20_000);
-        let fitted = fit(&logits, &examples);
+        let (logits, unbound, examples) = made(20_000);
+        let fitted = fit(&logits, &unbound, &examples);
         assert!(fitted.weights[0] > 0.3 && fitted.weights[1].abs() < 0.1, "{:?}", fitted.weights);
-        assert_eq!(fit(&logits, &examples), fitted);
+        assert_eq!(fit(&logits, &unbound, &examples), fitted);
     }
 
     #[test]
     fn no_suffix_moves_more_clean_names_than_it_may() {
-        let (logits, examples) = made(20_000);
-        let slots: Vec<usize> = examples.iter().map(|e| stack::slot(Parts::of(&e.name).suffix)).collect();
-        let free = fit_within(f64::from(MAX_BOUND), &logits, &examples, &slots);
-        assert!(moved(&free, &logits, &examples, &slots) > MOVED, "this suffix would say too much");
-        let fitted = fit(&logits, &examples);
-        assert!(moved(&fitted, &logits, &examples, &slots) <= MOVED);
-        assert!(fitted.terms.iter().all(|term| term.abs() <= fitted.bound));
-        assert!(fitted.terms[stack::slot("top")] > 0.0 && fitted.terms[stack::slot("com")] < 0.0);
-        assert_eq!(fitted.terms[stack::slot("never-seen")], 0.0);
+        let (logits, unbound, examples) = made(20_000);
+        let free = fit_within(f64::from(MAX_BOUND), &logits, &unbound, &examples);
+        assert!(moved(&free, &logits, &unbound, &examples) > MOVED, "this suffix would say too much");
+        let fitted = fit(&logits, &unbound, &examples);
+        assert!(moved(&fitted, &logits, &unbound, &examples) <= MOVED);
+        assert!(fitted.say(1e9) <= fitted.bound && fitted.say(2.0) > 0.0 && fitted.say(-0.8) < 0.0);
     }
 }

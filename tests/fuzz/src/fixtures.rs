@@ -9,7 +9,7 @@ use dnsvet_core::model::stack::SUFFIX_BITS;
 use dnsvet_core::model::tokenizer::ALPHABET;
 use dnsvet_core::model::{
     Bag, BagWeights, BankWeights, Brands, Calibration, Member, Model, Network, Seed, Spec, Stack,
-    StackWeights, Table, TableWeights, Thresholds,
+    StackWeights, SuffixWeights, Table, TableWeights, Thresholds,
 };
 use dnsvet_core::name::Name;
 use dnsvet_core::policy::Policy;
@@ -133,8 +133,13 @@ pub fn stack_model() -> Model {
     let bag = bag.unwrap_or_else(|error| panic!("{error}"));
     let stack = Stack::new(StackWeights {
         members: vec![(0.5, Member::Table(table)), (0.5, Member::Bag(Box::new(bag)))],
-        bound: 1.0,
-        suffix: weights(1 << SUFFIX_BITS),
+        suffix: SuffixWeights {
+            bound: 1.0,
+            terms: weights(1 << SUFFIX_BITS),
+            bits: 1,
+            rows: vec![5, -9],
+            scale: 0.25,
+        },
         bias: 0.25,
     });
     let model = stack.and_then(|stack| Model::new(spec(), Network::Stack(Box::new(stack))));
