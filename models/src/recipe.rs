@@ -50,7 +50,7 @@ impl Recipe {
         Self {
             name: "small",
             shape,
-            bag: BagRecipe { bits: 18, units: 32, crossed_bits: 20, rate: 0.1 },
+            bag: BagRecipe { bits: 18, units: 32, crossed_bits: 19, rate: 0.1 },
             epochs: 3,
             batch: 256,
             sample: 3_000_000,
