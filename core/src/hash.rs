@@ -1,4 +1,5 @@
-//! A keyed hash for bounded tables: without the secret nobody can choose who shares a slot.
+//! Hashes: a keyed one for bounded tables, where without the secret nobody can choose who shares a slot; and a plain
+//! one for what a model has learnt, the same everywhere and for ever.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -13,6 +14,23 @@ pub fn keyed(secret: u64, parts: &[&[u8]]) -> u64 {
         hasher.write_u64(part.len() as u64);
     }
     hasher.finish()
+}
+
+/// Where [`step`] starts.
+pub const START: u32 = 0x811C_9DC5;
+
+/// Takes one more byte in: FNV-1a (Fowler, Noll, Vo).
+#[inline]
+pub fn step(state: u32, byte: u8) -> u32 {
+    (state ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+}
+
+/// The finisher of MurmurHash3 (Appleby, public domain): each bit of the state moves the high ones.
+#[inline]
+pub fn finish(mut state: u32) -> u32 {
+    state = (state ^ (state >> 16)).wrapping_mul(0x85EB_CA6B);
+    state = (state ^ (state >> 13)).wrapping_mul(0xC2B2_AE35);
+    state ^ (state >> 16)
 }
 
 #[cfg(test)]

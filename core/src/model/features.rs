@@ -8,6 +8,8 @@
 //! A feature is an index below `2^FEATURE_BITS`. The surprise: the last label of the content, which somebody registered,
 //! is hashed apart from those before it, which a name's owner makes up.
 
+use crate::hash::{self, finish, step};
+
 /// The shortest and the longest n-gram, bytes.
 pub const GRAMS: [usize; 2] = [2, 5];
 /// Features have this many bits; who has room for fewer leaves out the low ones.
@@ -15,7 +17,6 @@ pub const FEATURE_BITS: u32 = 20;
 /// No name has more features; what is beyond is left out.
 pub const MAX_FEATURES: usize = 512;
 
-const SEED: u32 = 0x811C_9DC5;
 const START: u8 = 2;
 const END: u8 = 3;
 
@@ -83,7 +84,7 @@ impl Sink<'_> {
     }
 
     fn add<'b>(&mut self, sort: Sort, bytes: impl IntoIterator<Item = &'b u8>) {
-        let state = bytes.into_iter().fold(step(SEED, sort as u8), |state, byte| step(state, *byte));
+        let state = bytes.into_iter().fold(step(hash::START, sort as u8), |state, byte| step(state, *byte));
         self.push(state);
     }
 
@@ -91,7 +92,7 @@ impl Sink<'_> {
         let [shortest, longest] = GRAMS;
         let framed = || [START].into_iter().chain(label.iter().copied()).chain([END]);
         for at in 0..label.len() + 2 {
-            let mut state = step(SEED, sort as u8);
+            let mut state = step(hash::START, sort as u8);
             for (index, byte) in framed().skip(at).take(longest).enumerate() {
                 state = step(state, byte);
                 if index + 1 >= shortest {
@@ -140,25 +141,13 @@ fn kind(byte: u8) -> u8 {
     }
 }
 
-/// FNV-1a.
-fn step(state: u32, byte: u8) -> u32 {
-    (state ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-}
-
-/// The finisher of MurmurHash3 (Appleby, public domain): each bit of the input moves the high ones.
-fn finish(mut state: u32) -> u32 {
-    state = (state ^ (state >> 16)).wrapping_mul(0x85EB_CA6B);
-    state = (state ^ (state >> 13)).wrapping_mul(0xC2B2_AE35);
-    state ^ (state >> 16)
-}
-
 /// The slot of a suffix among `2^bits` (1 to 31).
 pub(super) fn suffix_slot(suffix: &str, bits: u32) -> usize {
     (finish(suffix_state(suffix)) >> (32 - bits.clamp(1, 31))) as usize
 }
 
 fn suffix_state(suffix: &str) -> u32 {
-    suffix.bytes().fold(SEED, step)
+    suffix.bytes().fold(hash::START, step)
 }
 
 /// Features of a content as they are under one suffix, each below `2^FEATURE_BITS`.

@@ -4,6 +4,8 @@
 //! a letter left out, put in, replaced, or exchanged with its neighbour share one of these forms. The surprise:
 //! only hashes of the forms are kept, and short ones at that, so a hit is a candidate until it is compared.
 
+use crate::hash::{START, finish, step};
+
 /// Longer labels are not looked at, bytes: a name of that length is hardly typed by hand.
 const MAX_LABEL_BYTES: usize = 32;
 /// Upper bits of a hash choose the bucket, the lower ones are compared in it.
@@ -92,13 +94,9 @@ fn forms(label: &str) -> impl Iterator<Item = u32> {
     whole.into_iter().chain(less_one)
 }
 
-/// FNV-1a with a last mixing step, of two pieces as one.
+/// The hash of two pieces as one.
 pub(super) fn hash(one: &[u8], other: &[u8]) -> u32 {
-    let step = |state: u32, &byte: &u8| (state ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    let state = one.iter().chain(other).fold(0x811c_9dc5, step);
-    let state = (state ^ (state >> 16)).wrapping_mul(0x85eb_ca6b);
-    let state = (state ^ (state >> 13)).wrapping_mul(0xc2b2_ae35);
-    state ^ (state >> 16)
+    finish(one.iter().chain(other).fold(START, |state, &byte| step(state, byte)))
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ const fn ships(tag: &'static str, origin: &'static str, date: &'static str, lice
 }
 
 const fn stays(tag: &'static str, origin: &'static str, date: &'static str, licence: &'static str) -> Source {
-    Source { tag, origin, date, licence, ships: false }
+    Source { ships: false, ..ships(tag, origin, date, licence) }
 }
 
 /// Which sources a model learns from.
