@@ -3,7 +3,7 @@
 use dnsvet_core::model::features::{FEATURE_BITS, MAX_FEATURES, crossed};
 use dnsvet_core::model::stack::slot;
 use dnsvet_core::model::tokenizer::TEXT_TOKENS;
-use dnsvet_core::model::{Calibration, Parts, Spec, Thresholds, features, tokenizer};
+use dnsvet_core::model::{Calibration, Parts, Reading, Spec, Thresholds, features, tokenizer};
 use serde::{Deserialize, Serialize};
 
 use crate::data::Sources;
@@ -24,7 +24,8 @@ pub struct Manifest {
     pub name: String,
     /// Name and hash: `small@1a2b3c4d`.
     pub id: String,
-    /// Tokenizer version: 1 code points (256), 2 text (66 tokens), 3 parts (1091, see [`tokens`]).
+    /// Tokenizer version: 1 code points (256), 2 text (66 tokens), 3 parts (1091), 4 parts in
+    /// three readings (2115), see [`tokens`].
     pub tokenizer: u8,
     /// Integers a name, the second axis of the input.
     pub length: usize,
@@ -199,9 +200,11 @@ pub const GOLDEN_NAMES: [&str; 24] = [
     "",
 ];
 
-/// Integers of a name under [`tokenizer::PARTS`]: the content's tokens, its features, these under its suffix,
-/// the suffix' slot.
+/// Integers of a name under [`tokenizer::PARTS`]: the content's tokens, its features as [`Reading::Labels`], these
+/// under its suffix, the suffix' slot.
 pub const PARTS_LENGTH: usize = TEXT_TOKENS + 2 * MAX_FEATURES + 1;
+/// The same under [`tokenizer::READINGS`], followed by the features of each other [`Reading`].
+pub const READINGS_LENGTH: usize = PARTS_LENGTH + (Reading::ALL.len() - 1) * MAX_FEATURES;
 
 /// What a graph reads of a name under a tokenizer version, `length` integers. In place of features that a name
 /// does not have stands `2^FEATURE_BITS`.
@@ -211,16 +214,24 @@ pub fn tokens(version: u8, length: usize, name: &str, out: &mut Vec<i64>) {
         tokenizer::CODE_POINTS => {
             out.extend(name.chars().take(length).map(|character| i64::from(u32::from(character))));
         }
-        tokenizer::PARTS => {
+        tokenizer::PARTS | tokenizer::READINGS => {
             let parts = Parts::of(name);
             let (tokens, _) = tokenizer::frame(parts.content);
             out.extend(tokens.map(i64::from));
-            let mut found = Vec::new();
-            features(parts.content, &mut found);
             let nothing = || std::iter::repeat(1 << FEATURE_BITS);
-            out.extend(found.iter().copied().chain(nothing()).take(MAX_FEATURES).map(i64::from));
-            out.extend(crossed(&found, parts.suffix).chain(nothing()).take(MAX_FEATURES).map(i64::from));
-            out.push(slot(parts.suffix) as i64);
+            let mut found = Vec::new();
+            for reading in Reading::ALL {
+                features(parts.content, reading, &mut found);
+                out.extend(found.iter().copied().chain(nothing()).take(MAX_FEATURES).map(i64::from));
+                if reading == Reading::Labels {
+                    let under = crossed(&found, parts.suffix).chain(nothing());
+                    out.extend(under.take(MAX_FEATURES).map(i64::from));
+                    out.push(slot(parts.suffix) as i64);
+                }
+                if version == tokenizer::PARTS {
+                    break;
+                }
+            }
         }
         _ => {
             let (tokens, _) = tokenizer::tokens(name);

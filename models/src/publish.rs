@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use dnsvet_core::model::{
-    Calibration, Member, Model, ModelError, Network, Scratch, Spec, Table, Thresholds, UNLISTED_PRIOR,
+    Calibration, Model, ModelError, Network, Scratch, Spec, Thresholds, UNLISTED_PRIOR,
 };
 
 use crate::data::{self, Corpus, DataError, Example};
@@ -12,12 +12,12 @@ use crate::evaluate::{self, FALSE_BLOCK_BUDGET, Metrics, Scored};
 use crate::infer::Backend;
 use crate::keras::{self, KerasError};
 use crate::manifest::{
-    FORMAT, GOLDEN_NAMES, Golden, Limits, Manifest, Origin, Output, PARTS_LENGTH, Training,
+    FORMAT, GOLDEN_NAMES, Golden, Limits, Manifest, Origin, Output, PARTS_LENGTH, READINGS_LENGTH, Training,
 };
 use crate::onnx::{self, ImportError};
 use crate::recipe::Recipe;
 use crate::registry::{Artifact, RegistryError, hex};
-use crate::train::{self, Progress};
+use crate::train::{Assembled, Kept, Progress, TrainError, Workshop};
 
 mod card;
 
@@ -33,6 +33,9 @@ pub enum PublishError {
     /// The network is not usable.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// Nothing was trained.
+    #[error(transparent)]
+    Train(#[from] TrainError),
     /// The artifact does not hold together, or can't be stored.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -49,10 +52,8 @@ pub enum PublishError {
         /// In the manifest.
         said: usize,
     },
-    /// Calibration and evaluation need weights of our own that were trained here.
-    #[error(
-        "{0} was not trained by dnsvet, or is an imported graph: it can't be calibrated or measured here"
-    )]
+    /// Evaluation needs weights of our own.
+    #[error("{0} is an imported graph: it can't be measured here")]
     NotTrained(String),
     /// A manifest without golden vectors can't be checked.
     #[error("manifest has {0} golden vectors; at least 8 are needed")]
@@ -84,29 +85,45 @@ pub fn keras(hdf5: &[u8], name: &str, registry: &Path) -> Result<Manifest, Publi
     store(model, made, None, registry)
 }
 
-/// Trains by a recipe on the names in `data`, calibrates, measures, and stores the result.
+/// Trains by recipes of one sample, seed and choice of sources on the names in `data`, calibrates, measures, and
+/// stores each result. What is trained is kept in the registry until all is done, so one that was killed goes on.
 pub fn train(
-    recipe: &Recipe,
+    recipes: &[Recipe],
     data: &Path,
     registry: &Path,
     progress: &mut dyn FnMut(Progress),
+) -> Result<Vec<Manifest>, PublishError> {
+    let Some(&Recipe { sources, sample, seed, threads, .. }) = recipes.first() else { return Ok(Vec::new()) };
+    let corpus = Corpus::load(data, sources, sample, seed)?;
+    let kept = Kept::new(registry.join(".training"), &corpus, seed);
+    let mut workshop = Workshop::new(&corpus, seed, threads).keeping(kept);
+    let made = recipes.iter().map(|recipe| train_one(recipe, &corpus, &mut workshop, registry, progress));
+    let made = made.collect::<Result<_, _>>()?;
+    workshop.clear()?;
+    Ok(made)
+}
+
+fn train_one(
+    recipe: &Recipe,
+    corpus: &Corpus,
+    workshop: &mut Workshop<'_>,
+    registry: &Path,
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<Manifest, PublishError> {
-    let corpus = Corpus::load(data, recipe.sources, recipe.sample, recipe.seed)?;
-    let params = train::table(recipe, &corpus, progress);
-    let table = Member::Table(Box::new(Table::new(params.fold())?));
-    let (bag, suffix) = train::bag(&recipe.bag, recipe.seed, &corpus, progress)?;
-    let members = vec![table, Member::Bag(Box::new(bag))];
-    let stack = train::stack(members, suffix, &corpus.calibration)?;
-    let graph = onnx::stack(recipe.name, &params, &stack);
+    let Assembled { stack, tables, held } = workshop.stack(recipe, progress)?;
+    let graph = onnx::stack(recipe.name, &tables, &stack);
     let parameters = stack.parameters();
-    let network = Network::Stack(Box::new(stack));
-    let raw = Spec {
+    let length = if stack.reads_labels_only() { PARTS_LENGTH } else { READINGS_LENGTH };
+    let examples = corpus.learning.iter();
+    let held: Vec<Scored> = examples.zip(held).map(|(example, logit)| Scored { example, logit }).collect();
+    let calibration = evaluate::calibrate(&held);
+    let spec = Spec {
         name: recipe.name.to_owned(),
-        calibration: Calibration::RAW,
+        calibration,
         prior: UNLISTED_PRIOR,
-        thresholds: Thresholds { allow_below: 0.0, block_above: 1.0 },
+        thresholds: evaluate::thresholds(&held, &calibration, UNLISTED_PRIOR),
     };
-    let model = calibrated(&Model::new(raw, network)?, &corpus)?;
+    let model = Model::new(spec, Network::Stack(Box::new(stack)))?;
     let sources = corpus.sources.iter().map(|used| {
         let known = data::known(&used.tag);
         Origin {
@@ -116,14 +133,16 @@ pub fn train(
             names: used.names,
         }
     });
-    let &Recipe { name, epochs, batch, sample, seed, sources: taken, .. } = recipe;
+    let &Recipe { name, sample, seed, sources: taken, .. } = recipe;
+    let table = recipe.tables().next();
+    let (epochs, batch) = table.map_or((1, 1), |table| (table.epochs, table.batch));
     let made_by = format!(
         "dnsvet model train --recipe {name} --sources {} --epochs {epochs} --batch {batch} --sample {sample} --seed {seed}",
         taken.as_str()
     );
     let made = Made {
         graph,
-        length: PARTS_LENGTH,
+        length,
         parameters,
         sources: sources.collect(),
         made_by,
@@ -131,36 +150,6 @@ pub fn train(
     };
     let metrics = measure(&model, &corpus.test);
     store(model, made, Some(metrics), registry)
-}
-
-/// Sets calibration and thresholds of a trained model anew, on the names that were held back from its
-/// training, and stores it. The weights stay as they are.
-pub fn calibrate(artifact: &Artifact, data: &Path, registry: &Path) -> Result<Manifest, PublishError> {
-    let manifest = &artifact.manifest;
-    let (Some(model), Some(training)) = (artifact.model(), manifest.training) else {
-        return Err(PublishError::NotTrained(manifest.name.clone()));
-    };
-    let corpus = Corpus::load(data, training.sources, training.sample, training.seed)?;
-    let model = calibrated(model, &corpus)?;
-    let metrics = measure(&model, &corpus.test);
-    let made = Made {
-        graph: artifact.onnx.to_vec(),
-        length: manifest.length,
-        parameters: manifest.parameters,
-        sources: manifest.sources.clone(),
-        made_by: manifest.made_by.clone(),
-        training: Some(training),
-    };
-    store(model, made, Some(metrics), registry)
-}
-
-/// The same network with calibration and thresholds from names that it did not learn from.
-fn calibrated(model: &Model, corpus: &Corpus) -> Result<Model, ModelError> {
-    let scored = score(model, &corpus.calibration);
-    let calibration = evaluate::calibrate(&scored);
-    let thresholds = evaluate::thresholds(&scored, &calibration, UNLISTED_PRIOR);
-    let spec = Spec { calibration, thresholds, prior: UNLISTED_PRIOR, ..model.spec().clone() };
-    Model::new(spec, model.network().clone())
 }
 
 /// Checks an ONNX file against its manifest (operators, shape, hashes, golden vectors) and stores both.

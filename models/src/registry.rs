@@ -113,8 +113,8 @@ impl Artifact {
         }
         let refuse = |source| RegistryError::Model { name: name.clone(), source };
         manifest.spec().check().map_err(refuse)?;
-        if !matches!(manifest.tokenizer, tokenizer::CODE_POINTS | tokenizer::TEXT | tokenizer::PARTS) {
-            let (expected, got) = (tokenizer::PARTS, manifest.tokenizer);
+        if !(tokenizer::CODE_POINTS..=tokenizer::READINGS).contains(&manifest.tokenizer) {
+            let (expected, got) = (tokenizer::READINGS, manifest.tokenizer);
             return Err(refuse(ModelError::Tokenizer { expected, got }));
         }
         if hex(&onnx) != manifest.onnx_blake3 {

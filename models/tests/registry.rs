@@ -5,6 +5,7 @@ use std::fs;
 use dnsvet_models::infer::Backend;
 use dnsvet_models::manifest::Manifest;
 use dnsvet_models::publish::{self, PublishError};
+use dnsvet_models::recipe::Recipe;
 use dnsvet_models::registry::{Registry, RegistryError};
 
 fn stored(folder: &std::path::Path) -> Registry {
@@ -109,17 +110,17 @@ fn training_ends_in_a_registry_with_an_artifact_that_holds_together() {
         gzip.finish().unwrap();
     }
     let registry = tempfile::tempdir().unwrap();
-    let recipe = dnsvet_models::recipe::Recipe {
-        sample: 1_000,
-        epochs: 2,
-        batch: 32,
-        ..dnsvet_models::recipe::Recipe::small()
-    };
-    let made = publish::train(&recipe, data.path(), registry.path(), &mut |_| {}).unwrap();
-    let artifact = Registry::open(registry.path()).unwrap().get("small").unwrap();
+    // The large one: a table CNN, and a bag for each way to read.
+    let mut recipe = Recipe { sample: 1_000, ..Recipe::large() };
+    for table in recipe.tables_mut() {
+        (table.epochs, table.batch) = (2, 32);
+    }
+    let made = publish::train(&[recipe], data.path(), registry.path(), &mut |_| {}).unwrap().remove(0);
+    let artifact = Registry::open(registry.path()).unwrap().get("large").unwrap();
     assert_eq!(artifact.manifest, made);
+    assert!(!registry.path().join(".training").exists(), "nothing is kept once all is done");
     assert!(made.metrics.unwrap().auc > 0.95);
-    let card = fs::read_to_string(registry.path().join("small/CARD.md")).unwrap();
+    let card = fs::read_to_string(registry.path().join("large/CARD.md")).unwrap();
     assert!(card.contains(&made.id) && card.contains("maltrail"));
 
     let names: Vec<String> = dnsvet_models::data::dga::names(300, 2)
@@ -145,7 +146,7 @@ fn bad_data_is_refused_and_the_registry_keeps_its_model() {
     stored(folder.path());
     let before = fs::read(folder.path().join("small/manifest.json")).unwrap();
     let data = tempfile::tempdir().unwrap();
-    let recipe = dnsvet_models::recipe::Recipe::small();
+    let recipes = [Recipe::small(), Recipe::large()];
     for (benign, malicious, says) in [
         ("a.com\t\tmine\tclean\n", "\u{0}\u{1}\u{2}", "malicious-train.tsv.gz:1: 1 tab-separated columns"),
         ("a.com\t\tmine\tclean\n", "", "no malicious names"),
@@ -163,7 +164,8 @@ fn bad_data_is_refused_and_the_registry_keeps_its_model() {
             std::io::Write::write_all(&mut gzip, text.as_bytes()).unwrap();
             gzip.finish().unwrap();
         }
-        let error = publish::train(&recipe, data.path(), folder.path(), &mut |_| {}).unwrap_err().to_string();
+        let error =
+            publish::train(&recipes, data.path(), folder.path(), &mut |_| {}).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
         assert_eq!(fs::read(folder.path().join("small/manifest.json")).unwrap(), before);
     }

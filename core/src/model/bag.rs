@@ -9,7 +9,7 @@
 
 use super::ModelError;
 use super::codec::{Reader, Writer};
-use super::features::FEATURE_BITS;
+use super::features::{FEATURE_BITS, Reading};
 
 /// Numbers in a feature's row.
 pub const DIMENSIONS: usize = 16;
@@ -21,6 +21,8 @@ pub const MAX_UNITS: usize = 64;
 /// A bag's weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BagWeights {
+    /// What it reads.
+    pub reading: Reading,
     /// The table has `2^bits` rows, 1 to [`MAX_BITS`].
     pub bits: u8,
     /// `[feature]`.
@@ -64,6 +66,11 @@ impl Bag {
         &self.weights
     }
 
+    /// Which features [`Bag::logit`] wants.
+    pub fn reading(&self) -> Reading {
+        self.weights.reading
+    }
+
     /// How many numbers were trained.
     pub fn parameters(&self) -> usize {
         let units = self.weights.hidden.len();
@@ -99,6 +106,9 @@ impl Bag {
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, ModelError> {
+        let index = usize::from(reader.u8("reading of a bag")?);
+        let reading =
+            *Reading::ALL.get(index).ok_or(ModelError::Shape("a bag reads in a way not known here"))?;
         let bits = reader.u8("size of a bag")?;
         if !(1..=MAX_BITS).contains(&bits) {
             return Err(ModelError::Shape("a bag has 2^bits rows, 1 to 20 bits"));
@@ -110,6 +120,7 @@ impl Bag {
         let scale = scales.first_chunk::<DIMENSIONS>().copied().unwrap_or_default();
         let hidden = reader.floats(units * DIMENSIONS, "hidden layer of a bag")?;
         Self::new(BagWeights {
+            reading,
             bits,
             rows,
             scale,
@@ -122,6 +133,7 @@ impl Bag {
 
     pub(super) fn encode(&self, writer: &mut Writer) {
         let w = &self.weights;
+        writer.u8(w.reading as u8);
         writer.u8(w.bits);
         writer.u8(w.hidden.len() as u8);
         writer.bytes.extend(w.rows.as_flattened().iter().map(|value| *value as u8));

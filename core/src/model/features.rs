@@ -1,17 +1,44 @@
-//! What a bag reads of a name: hashed n-grams, words, labels and the shape of its content.
+//! What bags read of a name: hashed n-grams, words, labels and the shape of its content.
 //!
 //! ```text
-//! "a.pay-pal1"  ->  2- to 5-grams of "^a$" and, hashed apart, of "^pay-pal1$"
-//!                   words pay, pal, 1 and their neighbours; labels a, pay-pal1; lengths, digits, outline a-a9
+//! "a.pay-pal1"  labels:  2- to 5-grams of "^a$" and, hashed apart, of "^pay-pal1$"; words pay, pal, 1 and their
+//!                        neighbours; labels a, pay-pal1; lengths, digits, outline a-a9
+//!               content: 3- to 6-grams of "^a.pay-pal1$"; lengths, digits, outline
+//!               skips:   as labels, with 1- to 4-grams and no neighbours; pairs of bytes 2 to 4 apart
 //! ```
 //!
-//! A feature is an index below `2^FEATURE_BITS`. The surprise: the last label of the content, which somebody registered,
-//! is hashed apart from those before it, which a name's owner makes up.
+//! A feature is an index below `2^FEATURE_BITS`. Bags that read unlike things err in unlike places, and are worth more
+//! together. The surprise: the last label of the content, which somebody registered, is hashed apart from those
+//! before it, which a name's owner makes up.
 
 use crate::hash::{self, finish, step};
 
-/// The shortest and the longest n-gram, bytes.
-pub const GRAMS: [usize; 2] = [2, 5];
+/// What a bag reads of a content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Reading {
+    /// Each label's n-grams, its words and their neighbours.
+    #[default]
+    Labels,
+    /// N-grams of the whole, across its dots.
+    Content,
+    /// Each label's short n-grams and words, and bytes that stand apart.
+    Skips,
+}
+
+impl Reading {
+    /// All of them; an artifact holds the index.
+    pub const ALL: [Self; 3] = [Self::Labels, Self::Content, Self::Skips];
+
+    /// The shortest and the longest n-gram, bytes.
+    fn grams(self) -> [usize; 2] {
+        match self {
+            Self::Labels => [2, 5],
+            Self::Content => [3, 6],
+            Self::Skips => [1, 4],
+        }
+    }
+}
+
 /// Features have this many bits; who has room for fewer leaves out the low ones.
 pub const FEATURE_BITS: u32 = 20;
 /// No name has more features; what is beyond is left out.
@@ -39,44 +66,80 @@ enum Sort {
     Marks,
     Outline,
     Vowels,
+    ContentGram,
+    Skip,
 }
 
 /// Replaces `out` by the features of a content, at most [`MAX_FEATURES`].
-pub fn features(content: &str, out: &mut Vec<u32>) {
+pub fn features(content: &str, reading: Reading, out: &mut Vec<u32>) {
     out.clear();
-    let mut sink = Sink { out };
-    let mut rest =
-        content.as_bytes().split(|byte| *byte == b'.').filter(|label| !label.is_empty()).peekable();
-    let (mut count, mut before): (usize, &[u8]) = (0, &[]);
-    while let Some(label) = rest.next() {
-        let registered = rest.peek().is_none();
-        sink.grams(label, if registered { Sort::RegisteredGram } else { Sort::OwnerGram });
-        if !before.is_empty() {
-            let ends = before.iter().rev().take(3).chain([&b'.']).chain(label.iter().take(3));
-            sink.add(Sort::Boundary, ends);
+    let mut sink = Sink { out, grams: reading.grams(), neighbours: reading == Reading::Labels };
+    match reading {
+        Reading::Labels => sink.labels(content),
+        Reading::Content => sink.content(content),
+        Reading::Skips => {
+            sink.labels(content);
+            sink.skips(content.as_bytes());
         }
-        sink.words(label, if registered { Sort::RegisteredWord } else { Sort::OwnerWord });
-        if registered {
-            sink.add(Sort::RegisteredLabel, label);
-            if count > 0 {
-                sink.add(Sort::LastLabels, before.iter().chain([&b'.']).chain(label));
-            }
-            sink.shape(label, count + 1, content.len());
-        } else {
-            sink.add(Sort::OwnerLabel, label);
-            if count == 0 {
-                sink.add(Sort::FirstLabel, label);
-            }
-        }
-        (count, before) = (count + 1, label);
     }
 }
 
 struct Sink<'a> {
     out: &'a mut Vec<u32>,
+    grams: [usize; 2],
+    /// Whether words and labels are read with the one before.
+    neighbours: bool,
 }
 
 impl Sink<'_> {
+    fn labels(&mut self, content: &str) {
+        let mut rest =
+            content.as_bytes().split(|byte| *byte == b'.').filter(|label| !label.is_empty()).peekable();
+        let (mut count, mut before): (usize, &[u8]) = (0, &[]);
+        while let Some(label) = rest.next() {
+            let registered = rest.peek().is_none();
+            self.grams(label, if registered { Sort::RegisteredGram } else { Sort::OwnerGram });
+            if self.neighbours && !before.is_empty() {
+                let ends = before.iter().rev().take(3).chain([&b'.']).chain(label.iter().take(3));
+                self.add(Sort::Boundary, ends);
+            }
+            self.words(label, if registered { Sort::RegisteredWord } else { Sort::OwnerWord });
+            if registered {
+                self.add(Sort::RegisteredLabel, label);
+                if count > 0 {
+                    self.add(Sort::LastLabels, before.iter().chain([&b'.']).chain(label));
+                }
+                self.shape(label, count + 1, content.len());
+            } else {
+                self.add(Sort::OwnerLabel, label);
+                if count == 0 {
+                    self.add(Sort::FirstLabel, label);
+                }
+            }
+            (count, before) = (count + 1, label);
+        }
+    }
+
+    fn content(&mut self, content: &str) {
+        if content.is_empty() {
+            return;
+        }
+        self.grams(content.as_bytes(), Sort::ContentGram);
+        let labels = || content.split('.').filter(|label| !label.is_empty());
+        let registered = labels().next_back().unwrap_or_default();
+        self.shape(registered.as_bytes(), labels().count(), content.len());
+    }
+
+    /// Two pairs of neighbours, of which the second starts 2 to 4 bytes after the first.
+    fn skips(&mut self, content: &[u8]) {
+        for (at, first) in content.windows(2).enumerate() {
+            for gap in 2..=4 {
+                let Some(second) = content.get(at + gap..at + gap + 2) else { break };
+                self.add(Sort::Skip, [gap as u8].iter().chain(first).chain(second));
+            }
+        }
+    }
+
     fn push(&mut self, state: u32) {
         if self.out.len() < MAX_FEATURES {
             self.out.push(finish(state) >> (32 - FEATURE_BITS));
@@ -89,7 +152,7 @@ impl Sink<'_> {
     }
 
     fn grams(&mut self, label: &[u8], sort: Sort) {
-        let [shortest, longest] = GRAMS;
+        let [shortest, longest] = self.grams;
         let framed = || [START].into_iter().chain(label.iter().copied()).chain([END]);
         for at in 0..label.len() + 2 {
             let mut state = step(hash::START, sort as u8);
@@ -107,7 +170,7 @@ impl Sink<'_> {
         for word in runs(label).filter(|run| run.first().is_some_and(|byte| kind(*byte) != b'-')) {
             self.add(Sort::Word, word);
             self.add(placed, word);
-            if !before.is_empty() {
+            if self.neighbours && !before.is_empty() {
                 self.add(Sort::Words, before.iter().chain([&b'|']).chain(word));
             }
             before = word;
@@ -160,10 +223,14 @@ pub fn crossed(found: &[u32], suffix: &str) -> impl Iterator<Item = u32> {
 mod tests {
     use super::*;
 
-    fn of(content: &str) -> Vec<u32> {
+    fn read(content: &str, reading: Reading) -> Vec<u32> {
         let mut out = vec![7];
-        features(content, &mut out);
+        features(content, reading, &mut out);
         out
+    }
+
+    fn of(content: &str) -> Vec<u32> {
+        read(content, Reading::Labels)
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub mod tunnel;
 pub use bag::{Bag, BagWeights};
 pub use brands::{Brand, Brands, BrandsError};
 pub use calibration::{Calibration, UNLISTED_PRIOR, sigmoid};
-pub use features::features;
+pub use features::{Reading, features};
 pub use look_alike::{LookAlike, look_alike};
 pub use parts::Parts;
 pub use seed::Seed;
@@ -209,6 +209,7 @@ impl Model {
         let expected = match kind {
             KIND_SEED => tokenizer::CODE_POINTS,
             KIND_TABLE => tokenizer::TEXT,
+            KIND_STACK if version == tokenizer::READINGS => tokenizer::READINGS,
             KIND_STACK => tokenizer::PARTS,
             other => return Err(ModelError::Kind(other)),
         };
@@ -221,7 +222,11 @@ impl Model {
             _ => Network::Stack(Box::new(Stack::decode(&mut reader)?)),
         };
         reader.finish()?;
-        Self::new(spec, network)
+        let model = Self::new(spec, network)?;
+        if model.tokenizer() != version {
+            return Err(ModelError::Tokenizer { expected: model.tokenizer(), got: version });
+        }
+        Ok(model)
     }
 
     /// The artifact's bytes; [`Model::decode`] gives the same model back.
@@ -274,10 +279,11 @@ impl Model {
 
     /// The tokenizer version that the weights were trained under.
     pub fn tokenizer(&self) -> u8 {
-        match self.network {
+        match &self.network {
             Network::Seed(_) => tokenizer::CODE_POINTS,
             Network::Table(_) => tokenizer::TEXT,
-            Network::Stack(_) => tokenizer::PARTS,
+            Network::Stack(stack) if stack.reads_labels_only() => tokenizer::PARTS,
+            Network::Stack(_) => tokenizer::READINGS,
         }
     }
 

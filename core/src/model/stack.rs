@@ -14,7 +14,7 @@ use super::ModelError;
 use super::bag::Bag;
 use super::calibration::sigmoid;
 use super::codec::{Reader, Writer};
-use super::features::{FEATURE_BITS, crossed, features, suffix_slot};
+use super::features::{FEATURE_BITS, Reading, crossed, features, suffix_slot};
 use super::parts::Parts;
 use super::table::{Scratch, Table};
 use super::tokenizer::frame;
@@ -24,7 +24,7 @@ pub const SUFFIX_BITS: u32 = 12;
 /// The most members.
 pub const MAX_MEMBERS: usize = 8;
 /// No suffix may say more, in units of the logit.
-pub const MAX_BOUND: f32 = 3.0;
+pub const MAX_BOUND: f32 = 8.0;
 
 const KIND_TABLE: u8 = 1;
 const KIND_BAG: u8 = 2;
@@ -64,7 +64,12 @@ pub struct SuffixWeights {
 }
 
 impl SuffixWeights {
-    /// What a suffix would say of a content with these features, were it not bound.
+    /// No suffix says anything.
+    pub fn silent() -> Self {
+        Self { bound: 1.0, terms: vec![0.0; 1 << SUFFIX_BITS], bits: 1, rows: vec![0; 2], scale: 0.0 }
+    }
+
+    /// What a suffix would say of a content with these features ([`Reading::Labels`]), were it not bound.
     pub fn unbound(&self, found: &[u32], suffix: &str) -> f32 {
         let shift = FEATURE_BITS.saturating_sub(u32::from(self.bits));
         let rows = crossed(found, suffix).filter_map(|feature| self.rows.get((feature >> shift) as usize));
@@ -120,6 +125,12 @@ impl Stack {
         Ok(Self { weights })
     }
 
+    /// Whether every bag reads labels, as the suffix' word does.
+    pub fn reads_labels_only(&self) -> bool {
+        let unlike = |member: &Member| matches!(member, Member::Bag(bag) if bag.reading() != Reading::Labels);
+        !self.weights.members.iter().any(|(_, member)| unlike(member))
+    }
+
     /// The parts it was made of.
     pub fn weights(&self) -> &StackWeights {
         &self.weights
@@ -137,10 +148,15 @@ impl Stack {
         for (names, logits) in names.chunks(BLOCK).zip(logits.chunks_mut(BLOCK)) {
             let parts: Vec<Parts<'_>> = names.iter().map(|name| Parts::of(name)).collect();
             for (logit, parts) in logits.iter_mut().zip(&parts) {
-                features(parts.content, &mut scratch.features);
+                let mut read = Reading::Labels;
+                features(parts.content, read, &mut scratch.features);
                 *logit = self.weights.bias + self.weights.suffix.say(&scratch.features, parts.suffix);
                 for (weight, member) in &self.weights.members {
                     if let Member::Bag(bag) = member {
+                        if bag.reading() != read {
+                            read = bag.reading();
+                            features(parts.content, read, &mut scratch.features);
+                        }
                         *logit += weight * bag.logit(&scratch.features);
                     }
                 }

@@ -218,7 +218,7 @@ fn no_suffix_moves_a_logit_by_more_than_its_bound() {
     let mut largest = 0.0f32;
     for content in ["example", "pay-pal1.login", "a.b.c", "mine.webflow"] {
         let mut found = Vec::new();
-        features(content, &mut found);
+        features(content, Reading::Labels, &mut found);
         let logit = |suffix: &str| model.logit(&format!("{content}.{suffix}"));
         for (one, other) in
             [("com", "top"), ("io", "co.uk"), ("xyz", "unknown"), ("ru", "cn"), ("net", "org")]
@@ -241,7 +241,7 @@ fn a_stack_is_the_weighted_sum_of_its_members() {
     let mut found = Vec::new();
     for name in NAMES {
         let parts = Parts::of(name);
-        features(parts.content, &mut found);
+        features(parts.content, Reading::Labels, &mut found);
         let mut expected = weights.bias + weights.suffix.say(&found, parts.suffix);
         expected += 0.7 * table().logit(parts.content) + 0.4 * bag().logit(&found);
         assert!((model.logit(name) - expected).abs() < 1e-5, "{name}");
@@ -253,7 +253,7 @@ fn a_bag_s_logit_is_the_textbook_s() {
     let (bag, weights) = (bag(), bag().weights().clone());
     for content in ["example", "a.b.c", "", "pay-pal1.login"] {
         let mut found = Vec::new();
-        features(content, &mut found);
+        features(content, Reading::Labels, &mut found);
         let share = (found.len().max(1) as f64).sqrt();
         let value = |d: usize| {
             let sum: f64 =
@@ -281,7 +281,7 @@ fn a_stack_that_does_not_hold_together_is_refused() {
     assert!(matches!(refused(&|w| w.suffix.terms.truncate(9)), ModelError::Shape(_)));
     assert!(matches!(refused(&|w| w.suffix.rows.truncate(9)), ModelError::Shape(_)));
     assert!(matches!(refused(&|w| w.suffix.bits = 21), ModelError::Shape(_)));
-    for bound in [0.0, -1.0, 3.5, f32::NAN] {
+    for bound in [0.0, -1.0, 8.5, f32::NAN] {
         assert!(matches!(refused(&|w| w.suffix.bound = bound), ModelError::Parameter(_)), "{bound}");
     }
     let weights = |change: &dyn Fn(&mut BagWeights)| {

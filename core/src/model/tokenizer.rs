@@ -8,7 +8,7 @@
 //! www.Example.com.  ->  pad e x a m p l e . c o m pad pad ... pad      (66 tokens)
 //! ```
 //!
-//! [`PARTS`] cuts the same text in two, see [`super::Parts`].
+//! [`PARTS`] and [`READINGS`] cut the same text in two, see [`super::Parts`].
 
 /// Tokenizer version of the seed: code points of the whole name, zero-padded to 256; nothing normalised.
 pub const CODE_POINTS: u8 = 1;
@@ -16,6 +16,8 @@ pub const CODE_POINTS: u8 = 1;
 pub const TEXT: u8 = 2;
 /// Tokenizer version of a stack: [`scored_text`] in [`super::Parts`], the content as tokens and as features.
 pub const PARTS: u8 = 3;
+/// The same of a stack whose bags read in unlike ways: features of each [`super::Reading`].
+pub const READINGS: u8 = 4;
 
 /// Bytes of a name that [`TEXT`] looks at, from its end.
 pub const TEXT_BYTES: usize = 64;

@@ -9,8 +9,8 @@ use dnsvet_models::manifest::Manifest;
 use dnsvet_models::publish::{self, PublishError};
 use dnsvet_models::recipe::Recipe;
 use dnsvet_models::registry::{Registry, RegistryError};
-use dnsvet_models::train::Progress;
-use indicatif::{ProgressBar, ProgressStyle};
+use dnsvet_models::train::{Progress, Stage};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::out::say;
 
@@ -20,6 +20,7 @@ use super::out::say;
   dnsvet model list
   dnsvet model train --recipe small --data names --out registry
   dnsvet model train --recipe cascade --data names --out registry --epochs 3 --sample 100000
+                                          killed in the middle, the same command goes on and gives the same models
   dnsvet model evaluate small --data names --json
   dnsvet model import own.onnx --manifest own.json --out registry
   dnsvet model import-keras mlbridge_model.hdf5 --name seed --out registry")]
@@ -54,17 +55,6 @@ enum What {
         /// One JSON object
         #[arg(long)]
         json: bool,
-    },
-    /// Set calibration and thresholds of a trained model anew; its weights stay
-    Calibrate {
-        /// The model's name
-        name: String,
-        /// The folder with the names that it was trained on
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
-        /// The registry's folder, read and written
-        #[arg(long, value_name = "REGISTRY")]
-        out: PathBuf,
     },
     /// Check an ONNX file against its manifest and store both in a registry
     Import {
@@ -116,6 +106,9 @@ struct Train {
     /// Where all random choices start; the same seed gives the same bytes [default: the recipe's]
     #[arg(long)]
     seed: Option<u64>,
+    /// Progress and results on standard output, one JSON object a line
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -174,9 +167,6 @@ pub fn run(args: Args) -> Result<ExitCode, ModelCommandError> {
                 say!("{}", serde_json::to_string_pretty(&metrics)?);
             }
         }
-        What::Calibrate { name, data, out } => {
-            stored(&publish::calibrate(&Registry::open(&out)?.get(&name)?, &data, &out)?, &out);
-        }
         What::Import { onnx, manifest, out } => {
             let parsed = serde_json::from_slice(&read(&manifest)?)
                 .map_err(|source| ModelCommandError::Manifest { path: manifest, source })?;
@@ -188,46 +178,94 @@ pub fn run(args: Args) -> Result<ExitCode, ModelCommandError> {
 }
 
 fn run_training(train: &Train) -> Result<(), ModelCommandError> {
-    let recipes = match train.recipe {
+    let mut recipes = match train.recipe {
         Kind::Small => vec![Recipe::small()],
         Kind::Large => vec![Recipe::large()],
         Kind::Cascade => vec![Recipe::small(), Recipe::large()],
     };
-    for mut recipe in recipes {
-        recipe.epochs = train.epochs.map_or(recipe.epochs, |epochs| epochs as usize);
-        recipe.batch = train.batch.map_or(recipe.batch, |batch| batch as usize);
+    for recipe in &mut recipes {
+        for table in recipe.tables_mut() {
+            table.epochs = train.epochs.map_or(table.epochs, |epochs| epochs as usize);
+            table.batch = train.batch.map_or(table.batch, |batch| batch as usize);
+        }
         recipe.sample = train.sample.map_or(recipe.sample, |sample| sample as usize);
         recipe.seed = train.seed.unwrap_or(recipe.seed);
         recipe.sources = match train.sources {
             TakenFrom::All => Sources::All,
             TakenFrom::Shippable => Sources::Shippable,
         };
-        let bar = ProgressBar::new(0);
-        let template = "{prefix} epoch {msg} [{bar:30}] {human_pos}/{human_len} names, {per_sec}";
-        bar.set_style(
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
-        );
-        bar.set_prefix(recipe.name);
-        let manifest = publish::train(&recipe, &train.data, &train.out, &mut |progress| match progress {
-            Progress::Step { member, epoch, names, of, loss } => {
-                bar.set_length(of as u64);
-                bar.set_position(names as u64);
-                bar.set_message(format!("{epoch} of the {member}, loss {loss:.4}"));
+    }
+    let manifests = if train.json {
+        publish::train(&recipes, &train.data, &train.out, &mut |progress| {
+            if let Ok(line) = serde_json::to_string(&progress) {
+                say!("{line}");
             }
-            Progress::Epoch { epoch, loss, validation_loss, validation_auc, best } => {
-                bar.suspend(|| {
+        })?
+    } else {
+        let mut bars = Bars::default();
+        let made = publish::train(&recipes, &train.data, &train.out, &mut |progress| bars.show(&progress))?;
+        bars.clear();
+        made
+    };
+    for manifest in &manifests {
+        if train.json {
+            say!("{}", serde_json::to_string(manifest)?);
+        } else {
+            stored(manifest, &train.out);
+        }
+    }
+    Ok(())
+}
+
+/// A bar for each training that runs: bags are trained side by side.
+#[derive(Default)]
+struct Bars {
+    all: MultiProgress,
+    running: Vec<(Stage, ProgressBar)>,
+}
+
+impl Bars {
+    fn show(&mut self, progress: &Progress) {
+        match progress {
+            Progress::Step { stage, epoch, names, of, loss } => {
+                let bar = self.bar(*stage, *of as u64);
+                bar.set_position(*names as u64);
+                bar.set_message(format!("{stage}, epoch {epoch}, loss {loss:.4}"));
+            }
+            Progress::Epoch { stage, epoch, loss, validation_loss, validation_auc, best } => {
+                let kept = if *best { "" } else { " (not better)" };
+                self.all.suspend(|| {
                     eprintln!(
-                        "{} epoch {epoch}: loss {loss:.4}, validation loss {validation_loss:.4}, AUC {validation_auc:.4}{}",
-                        recipe.name,
-                        if best { "" } else { " (not better)" }
+                        "{stage}, epoch {epoch}: loss {loss:.4}, validation loss {validation_loss:.4}, AUC {validation_auc:.4}{kept}"
                     );
                 });
             }
-        })?;
-        bar.finish_and_clear();
-        stored(&manifest, &train.out);
+        }
     }
-    Ok(())
+
+    /// The bar of a stage; those of stages that are through go when another begins.
+    fn bar(&mut self, stage: Stage, of: u64) -> ProgressBar {
+        if let Some((_, bar)) = self.running.iter().find(|(known, _)| *known == stage) {
+            return bar.clone();
+        }
+        self.running.retain(|(_, bar)| {
+            let through = bar.position() + 1_000 >= bar.length().unwrap_or(0);
+            if through {
+                bar.finish_and_clear();
+            }
+            !through
+        });
+        let template = "{msg} [{bar:30}] {human_pos}/{human_len} names, {per_sec}, {eta}";
+        let style = ProgressStyle::with_template(template);
+        let bar = ProgressBar::new(of).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let bar = self.all.add(bar);
+        self.running.push((stage, bar.clone()));
+        bar
+    }
+
+    fn clear(&self) {
+        self.running.iter().for_each(|(_, bar)| bar.finish_and_clear());
+    }
 }
 
 fn list(registry: Option<&Path>, json: bool) -> Result<(), ModelCommandError> {

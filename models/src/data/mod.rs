@@ -1,4 +1,4 @@
-//! Names to learn from: what each is, where it comes from; who learns, who calibrates, who judges.
+//! Names to learn from: what each is, where it comes from; who learns, who judges.
 //!
 //! ```text
 //! files -> rows, each looked at -> allowed sources, generated names -> parts -> sample -> weights
@@ -6,8 +6,8 @@
 //!
 //! Parts are made by registrable domain, never by row, so that none knows another's domains. A model that
 //! ships learns only from sources whose licence allows it ([`Sources::Shippable`]); its generated names (DGA)
-//! come from [`dga`], generators of our own. The surprise: label counts are a shortcut (popular lists hold deep
-//! names, blocklists bare ones), so [`Example::varied`] cuts and prefixes names of both classes alike.
+//! come from [`dga`], generators of our own. The surprise: every name to learn from also judges. In each of three folds
+//! a model of the same recipe learns from the two others, and its scores are what calibration and thresholds rest on.
 
 pub mod dga;
 mod load;
@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
+use dnsvet_core::model::Parts;
 use dnsvet_core::name::Name;
 use serde::{Deserialize, Serialize};
 
@@ -113,34 +114,31 @@ impl Example {
     pub fn family(&self) -> Option<&str> {
         self.origin.split_once('/').map(|(_, family)| family)
     }
-
-    /// The name as one epoch sees it: sometimes cut to its registrable domain, sometimes put under
-    /// a prefix that benign names have, in both classes alike.
-    pub fn varied(&self, prefixes: &[String], random: &mut Random) -> String {
-        let bare = self.domain_at == 0;
-        match random.below(4) {
-            0 | 1 if !bare => self.domain().to_owned(),
-            0 if bare && !prefixes.is_empty() => format!("{}{}", random.pick(prefixes), self.name),
-            _ => self.name.clone(),
-        }
-    }
 }
 
-/// The names, split by registrable domain: 65, 5, 20 and 10 % of the domains.
+/// Parts of the names to learn from that are held back in turn.
+pub const FOLDS: usize = 3;
+
+/// The names, split by registrable domain: 90 % of the domains to learn from, 10 % to judge by.
 #[derive(Debug, Default)]
 pub struct Corpus {
-    /// Weights are fitted on these.
-    pub train: Vec<Example>,
-    /// The epoch to keep is chosen by these.
-    pub validation: Vec<Example>,
-    /// Calibration and thresholds come from these.
-    pub calibration: Vec<Example>,
+    /// Models learn from these, and are calibrated on those that were held back from them: see [`Corpus::split`].
+    pub learning: Vec<Example>,
     /// What the card says comes from these.
     pub test: Vec<Example>,
-    /// Prefixes of benign training names, dot at the end, for [`Example::varied`].
-    pub prefixes: Vec<String>,
     /// What was used for training.
     pub sources: Vec<SourceUse>,
+}
+
+/// Who learns, and who is held back.
+#[derive(Debug, Default)]
+pub struct Split<'a> {
+    /// Weights are fitted on these.
+    pub train: Vec<&'a Example>,
+    /// The epoch to keep is chosen by these, 5 % of the domains that are not held back.
+    pub validation: Vec<&'a Example>,
+    /// The fold, each with its index in [`Corpus::learning`].
+    pub held: Vec<(usize, &'a Example)>,
 }
 
 impl Corpus {
@@ -172,50 +170,78 @@ impl Corpus {
             let example = |name| Example::new(name, Class::Generated, false, Arc::clone(&origin));
             examples.extend(generated.into_iter().map(example));
         }
-        Ok(Self::split(examples, sample, seed))
+        Ok(Self::of(examples, sample, seed))
     }
 
-    fn split(examples: Vec<Example>, sample: usize, seed: u64) -> Self {
-        let mut corpus = Self::default();
-        let mut train = Vec::new();
-        for example in examples {
-            match hash(example.domain(), 0) % 100 {
-                0..65 => train.push(example),
-                65..70 => corpus.validation.push(example),
-                70..90 => corpus.calibration.push(example),
-                _ => corpus.test.push(example),
-            }
-        }
+    /// Splits, and draws at most `sample` names to learn from.
+    pub(crate) fn of(examples: Vec<Example>, sample: usize, seed: u64) -> Self {
+        let judges = |example: &Example| hash(example.domain(), 0) % 100 >= 90;
+        let (test, mut learning): (Vec<_>, Vec<_>) = examples.into_iter().partition(judges);
         // The order of a keyed hash is a shuffle that does not depend on the order of the files.
-        train.sort_by_cached_key(|example| hash(&example.name, seed | 1));
+        learning.sort_by_cached_key(|example| hash(&example.name, seed | 1));
         let mut left = [sample / 2; 2];
-        train.retain(|example| {
+        learning.retain(|example| {
             let left = &mut left[usize::from(example.is_malicious())];
             let kept = *left > 0;
             *left = left.saturating_sub(1);
             kept
         });
         let mut used: BTreeMap<&str, usize> = BTreeMap::new();
-        for example in &train {
+        for example in &learning {
             *used.entry(example.source()).or_default() += 1;
         }
-        corpus.sources =
-            used.into_iter().map(|(tag, names)| SourceUse { tag: tag.to_owned(), names }).collect();
-        let deep = train.iter().filter(|example| !example.is_malicious() && example.domain_at > 0);
-        corpus.prefixes = deep.map(|example| example.name[..example.domain_at].to_owned()).collect();
-        corpus.train = train;
+        let sources = used.into_iter().map(|(tag, names)| SourceUse { tag: tag.to_owned(), names }).collect();
+        let mut corpus = Self { learning, test, sources };
         corpus.balance();
         corpus
     }
 
-    /// Makes both classes of the training names weigh the same, 1 a name on average.
+    /// Holds back one of the [`FOLDS`], or none.
+    pub fn split(&self, fold: Option<usize>) -> Split<'_> {
+        let mut split = Split::default();
+        for (at, example) in self.learning.iter().enumerate() {
+            let domain = example.domain();
+            if fold == Some((hash(domain, 2) % FOLDS as u64) as usize) {
+                split.held.push((at, example));
+            } else if hash(domain, 3).is_multiple_of(20) {
+                split.validation.push(example);
+            } else {
+                split.train.push(example);
+            }
+        }
+        split
+    }
+
+    /// The suffixes that malicious names prefer: each holds a share of at least 0.5 % of them, twice its share of the
+    /// benign ones; the worst first.
+    pub fn worst_suffixes(&self) -> Vec<&str> {
+        let mut seen: HashMap<&str, [usize; 2]> = HashMap::new();
+        let mut all = [0usize; 2];
+        for example in &self.learning {
+            let class = usize::from(example.is_malicious());
+            seen.entry(Parts::of(&example.name).suffix).or_default()[class] += 1;
+            all[class] += 1;
+        }
+        let shares = |[benign, malicious]: [usize; 2]| {
+            [(benign + 1) as f64 / (all[0] + 1) as f64, malicious as f64 / all[1].max(1) as f64]
+        };
+        let seen = seen.into_iter().map(|(suffix, counts)| (suffix, shares(counts)));
+        let mut worst: Vec<(&str, f64)> = seen
+            .filter(|(_, [benign, malicious])| *malicious >= 0.005 && malicious / benign >= 2.0)
+            .map(|(suffix, [benign, malicious])| (suffix, malicious / benign))
+            .collect();
+        worst.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+        worst.into_iter().map(|(suffix, _)| suffix).collect()
+    }
+
+    /// Makes both classes of the names to learn from weigh the same, 1 a name on average.
     fn balance(&mut self) {
-        let half = self.train.len() as f64 / 2.0;
+        let half = self.learning.len() as f64 / 2.0;
         for malicious in [false, true] {
-            let class = self.train.iter().filter(|example| example.is_malicious() == malicious);
+            let class = self.learning.iter().filter(|example| example.is_malicious() == malicious);
             let total: f64 = class.map(|example| f64::from(example.weight)).sum();
             let factor = (half / total.max(1e-9)) as f32;
-            for example in self.train.iter_mut().filter(|example| example.is_malicious() == malicious) {
+            for example in self.learning.iter_mut().filter(|example| example.is_malicious() == malicious) {
                 example.weight *= factor;
             }
         }
@@ -246,50 +272,57 @@ mod tests {
 
     #[test]
     fn no_registrable_domain_is_in_two_parts() {
-        let corpus = Corpus::split(examples(), 10_000, 7);
-        let parts = [&corpus.train, &corpus.validation, &corpus.calibration, &corpus.test];
-        let mut home = HashMap::new();
-        for (part, examples) in parts.iter().enumerate() {
-            assert!(!examples.is_empty(), "part {part}");
-            for example in *examples {
-                assert_eq!(*home.entry(example.domain().to_owned()).or_insert(part), part);
+        let corpus = Corpus::of(examples(), 10_000, 7);
+        assert_eq!(corpus.learning.len() + corpus.test.len(), 1_800);
+        let mut held_in = vec![None; corpus.learning.len()];
+        for fold in 0..FOLDS {
+            let split = corpus.split(Some(fold));
+            let mut home = HashMap::new();
+            let held: Vec<&Example> = split.held.iter().map(|(_, example)| *example).collect();
+            let test: Vec<&Example> = corpus.test.iter().collect();
+            for (part, examples) in [&split.train, &split.validation, &held, &test].into_iter().enumerate() {
+                assert!(!examples.is_empty(), "part {part}");
+                for example in examples {
+                    assert_eq!(*home.entry(example.domain()).or_insert(part), part);
+                }
+            }
+            for (at, example) in split.held {
+                assert_eq!(&corpus.learning[at], example);
+                assert_eq!(held_in[at].replace(fold), None);
             }
         }
-        assert_eq!(parts.iter().map(|part| part.len()).sum::<usize>(), 1_800);
+        assert!(held_in.iter().all(Option::is_some), "each name is held back once");
+        let whole = corpus.split(None);
+        assert_eq!(whole.train.len() + whole.validation.len(), corpus.learning.len());
     }
 
     #[test]
     fn a_sample_is_balanced_and_depends_on_the_seed_only() {
-        let corpus = Corpus::split(examples(), 200, 7);
+        let corpus = Corpus::of(examples(), 200, 7);
         let mut reversed = examples();
         reversed.reverse();
-        assert_eq!(Corpus::split(reversed, 200, 7).train, corpus.train);
-        assert_ne!(Corpus::split(examples(), 200, 8).train, corpus.train);
+        assert_eq!(Corpus::of(reversed, 200, 7).learning, corpus.learning);
+        assert_ne!(Corpus::of(examples(), 200, 8).learning, corpus.learning);
         let weight = |malicious: bool| -> f32 {
-            let class = corpus.train.iter().filter(|example| example.is_malicious() == malicious);
+            let class = corpus.learning.iter().filter(|example| example.is_malicious() == malicious);
             class.map(|example| example.weight).sum()
         };
-        assert_eq!(corpus.train.len(), 200);
+        assert_eq!(corpus.learning.len(), 200);
         assert!((weight(true) - 100.0).abs() < 0.01 && (weight(false) - 100.0).abs() < 0.01);
         assert_eq!(corpus.sources, [SourceUse { tag: "list".into(), names: 200 }]);
-        let first = &corpus.train[0];
+        let first = &corpus.learning[0];
         assert_eq!((first.source(), first.family()), ("list", Some("family")));
     }
 
     #[test]
-    fn names_are_varied_within_their_registrable_domain() {
-        let of = |name: &str, class| Example::new(name.into(), class, false, Arc::from("list"));
-        let deep = of("a.b.example.co.uk", Class::Scam);
-        assert_eq!(deep.domain(), "example.co.uk");
-        let prefixes = vec!["cdn.".to_owned()];
-        let mut random = Random::new(1);
-        let mut seen = |example: &Example| -> Vec<String> {
-            let names: std::collections::BTreeSet<String> =
-                (0..50).map(|_| example.varied(&prefixes, &mut random)).collect();
-            names.into_iter().collect()
+    fn the_worst_suffixes_are_those_of_malicious_names() {
+        let of = |i: usize, suffix: &str, class| {
+            Example::new(format!("n{i}.{suffix}"), class, false, Arc::from("list"))
         };
-        assert_eq!(seen(&deep), ["a.b.example.co.uk", "example.co.uk"]);
-        let bare = of("example.co.uk", Class::Benign);
-        assert_eq!(seen(&bare), ["cdn.example.co.uk", "example.co.uk"]);
+        let mut all: Vec<Example> = (0..300).map(|i| of(i, "com", Class::Benign)).collect();
+        all.extend((0..200).map(|i| of(i, "top", Class::Scam)));
+        all.extend((300..500).map(|i| of(i, "com", Class::Scam)));
+        all.push(of(1, "rare", Class::Scam));
+        assert_eq!(Corpus::of(all, 10_000, 1).worst_suffixes(), ["top"]);
     }
 }

@@ -3,12 +3,12 @@
 use dnsvet_core::model::bag::DIMENSIONS;
 use dnsvet_core::model::features::{FEATURE_BITS, MAX_FEATURES};
 use dnsvet_core::model::tokenizer::{ALPHABET, TEXT_TOKENS};
-use dnsvet_core::model::{Bag, Member, Seed, Stack, SuffixWeights};
+use dnsvet_core::model::{Bag, Member, Reading, Seed, Stack, SuffixWeights};
 use prost::Message;
 use tract_onnx::pb::{self, attribute_proto::AttributeType, tensor_proto::DataType};
 
 use super::{INPUT, OPSET, OUTPUT};
-use crate::manifest::PARTS_LENGTH;
+use crate::manifest::{PARTS_LENGTH, READINGS_LENGTH};
 use crate::train::Params;
 
 /// The seed's CNN: code points to logit.
@@ -53,46 +53,65 @@ pub fn seed(seed: &Seed) -> Vec<u8> {
     graph.finish("seed", 256)
 }
 
-/// A stack of at most one table CNN, as it was trained, and a bag.
-pub fn stack(name: &str, params: &Params<f32>, stack: &Stack) -> Vec<u8> {
+/// A stack; `tables` are its table CNNs as they were trained, in order.
+pub fn stack(name: &str, tables: &[Params<f32>], stack: &Stack) -> Vec<u8> {
     let mut graph = Graph::default();
     graph.integers("columns", &[1]);
     let mut from = 0;
-    let lengths = [("text", TEXT_TOKENS), ("found", MAX_FEATURES), ("crossed", MAX_FEATURES), ("slot", 1)];
-    for (part, length) in lengths {
+    let mut slice = |graph: &mut Graph, part: &str, length: usize| {
         let to = from + length as i64;
         graph.integers(&format!("{part}_from"), &[from]);
         graph.integers(&format!("{part}_to"), &[to]);
         let bounds = ["from", "to"].map(|end| format!("{part}_{end}"));
         graph.node("Slice", &[INPUT, &bounds[0], &bounds[1], "columns"], part, vec![]);
         from = to;
-    }
-    graph.count();
+    };
+    slice(&mut graph, "text", TEXT_TOKENS);
+    slice(&mut graph, found(Reading::Labels), MAX_FEATURES);
+    slice(&mut graph, "crossed", MAX_FEATURES);
+    slice(&mut graph, "slot", 1);
+    graph.floats("one", &[1], &[1.0]);
+    graph.integers("nothing", &[1 << FEATURE_BITS]);
+    graph.count(Reading::Labels);
+    let length = if stack.reads_labels_only() {
+        PARTS_LENGTH
+    } else {
+        for reading in Reading::ALL.into_iter().filter(|reading| *reading != Reading::Labels) {
+            slice(&mut graph, found(reading), MAX_FEATURES);
+            graph.count(reading);
+        }
+        READINGS_LENGTH
+    };
     let weights = stack.weights();
     graph.suffix(&weights.suffix);
     graph.floats("bias", &[1], &[weights.bias]);
     let mut sum = "sum0".to_owned();
     graph.node("Add", &["suffix", "bias"], &sum, vec![]);
+    let mut tables = tables.iter();
     for (index, (weight, member)) in weights.members.iter().enumerate() {
-        let own = match member {
-            Member::Table(_) => {
-                graph.table(params);
-                "cnn_logit"
-            }
-            Member::Bag(bag) => {
-                graph.bag(bag);
-                "bag_logit"
-            }
-        };
-        let [factor, product] = ["factor", "product"].map(|part| format!("{own}_{part}"));
+        let prefix = format!("member{index}_");
+        match member {
+            Member::Table(_) => tables.next().into_iter().for_each(|params| graph.table(&prefix, params)),
+            Member::Bag(bag) => graph.bag(&prefix, bag),
+        }
+        let [own, factor, product] = ["logit", "factor", "product"].map(|part| format!("{prefix}{part}"));
         graph.floats(&factor, &[1], &[*weight]);
-        graph.node("Mul", &[own, &factor], &product, vec![]);
+        graph.node("Mul", &[&own, &factor], &product, vec![]);
         let last = index + 1 == weights.members.len();
         let next = if last { OUTPUT.to_owned() } else { format!("sum{}", index + 1) };
         graph.node("Add", &[&sum, &product], &next, vec![]);
         sum = next;
     }
-    graph.finish(name, PARTS_LENGTH)
+    graph.finish(name, length)
+}
+
+/// The part of the input that holds the features of a reading.
+fn found(reading: Reading) -> &'static str {
+    match reading {
+        Reading::Labels => "found",
+        Reading::Content => "found_content",
+        Reading::Skips => "found_skips",
+    }
 }
 
 #[derive(Default)]
@@ -133,12 +152,14 @@ impl Graph {
         });
     }
 
-    /// `text` to `cnn_logit`: embedding, convolutions, maximum and mean, dense layers.
-    fn table(&mut self, params: &Params<f32>) {
+    /// `text` to `{prefix}logit`: embedding, convolutions, maximum and mean, dense layers.
+    fn table(&mut self, prefix: &str, params: &Params<f32>) {
+        let of = |part: &str| format!("{prefix}{part}");
         let size = params.embedding_size();
-        self.floats("embedding", &[ALPHABET, size], &params.embedding);
-        self.node("Gather", &["embedding", "text"], "embedded", vec![integer("axis", 0)]);
-        self.node("Transpose", &["embedded"], "sequence", vec![integers("perm", &[0, 2, 1])]);
+        self.floats(&of("embedding"), &[ALPHABET, size], &params.embedding);
+        self.node("Gather", &[&of("embedding"), "text"], &of("embedded"), vec![integer("axis", 0)]);
+        let sequence = of("sequence");
+        self.node("Transpose", &[&of("embedded")], &sequence, vec![integers("perm", &[0, 2, 1])]);
         let mut pooled = Vec::new();
         for bank in &params.banks {
             let (width, filters) = (bank.width, bank.bias.len());
@@ -149,35 +170,36 @@ impl Graph {
                 })
                 .map(|at| bank.kernel[at])
                 .collect();
-            let [kernel, bias, conv, relu, max, mean] =
-                ["kernel", "bias", "conv", "relu", "max", "mean"].map(|part| format!("{part}{width}"));
+            let [kernel, bias, conv, relu, max, mean] = ["kernel", "bias", "conv", "relu", "max", "mean"]
+                .map(|part| format!("{prefix}{part}{width}"));
             self.floats(&kernel, &[filters, size, width], &turned);
             self.floats(&bias, &[filters], &bank.bias);
             let shape = vec![integers("kernel_shape", &[width as i64])];
-            self.node("Conv", &["sequence", &kernel, &bias], &conv, shape);
+            self.node("Conv", &[&sequence, &kernel, &bias], &conv, shape);
             self.node("Relu", &[&conv], &relu, vec![]);
             let over_windows = || vec![integers("axes", &[2]), integer("keepdims", 0)];
             self.node("ReduceMax", &[&relu], &max, over_windows());
             self.node("ReduceMean", &[&relu], &mean, over_windows());
             pooled.extend([max, mean]);
         }
-        let pooled: Vec<&str> = pooled.iter().map(String::as_str).collect();
-        self.node("Concat", &pooled, "pooled", vec![integer("axis", 1)]);
+        let names: Vec<&str> = pooled.iter().map(String::as_str).collect();
+        let pooled = of("pooled");
+        self.node("Concat", &names, &pooled, vec![integer("axis", 1)]);
         let units = params.hidden_bias.len();
         let hidden = [params.hidden.as_slice(), &params.hidden_bias];
         let output = [params.output.as_slice(), &params.output_bias];
-        self.dense("cnn_", "pooled", [params.hidden.len() / units, units], hidden, output, "cnn_logit");
+        self.dense(prefix, &pooled, [params.hidden.len() / units, units], hidden, output, &of("logit"));
     }
 
-    /// `found` to `count_root`, the root of the number of features, `[n, 1]`.
-    fn count(&mut self) {
-        self.integers("nothing", &[1 << FEATURE_BITS]);
-        self.node("Less", &["found", "nothing"], "is_found", vec![]);
-        self.node("Cast", &["is_found"], "each_found", vec![integer("to", DataType::Float as i64)]);
-        self.node("ReduceSum", &["each_found", "columns"], "count_found", vec![integer("keepdims", 1)]);
-        self.floats("one", &[1], &[1.0]);
-        self.node("Max", &["count_found", "one"], "count", vec![]);
-        self.node("Sqrt", &["count"], "count_root", vec![]);
+    /// A reading's features to `{features}_root`, the root of their number, `[n, 1]`.
+    fn count(&mut self, reading: Reading) {
+        let features = found(reading);
+        let of = |part: &str| format!("{features}_{part}");
+        self.node("Less", &[features, "nothing"], &of("is"), vec![]);
+        self.node("Cast", &[&of("is")], &of("each"), vec![integer("to", DataType::Float as i64)]);
+        self.node("ReduceSum", &[&of("each"), "columns"], &of("sum"), vec![integer("keepdims", 1)]);
+        self.node("Max", &[&of("sum"), "one"], &of("count"), vec![]);
+        self.node("Sqrt", &[&of("count")], &of("root"), vec![]);
     }
 
     /// `slot` and `crossed` to `suffix`, what the suffix says, `[n]`.
@@ -187,7 +209,8 @@ impl Graph {
         self.rows("under", "crossed", suffix.bits, &suffix.rows, 1);
         self.floats("under_scale", &[1], &[suffix.scale]);
         self.node("Mul", &["under_sum", "under_scale"], "under_scaled", vec![]);
-        self.node("Div", &["under_scaled", "count_root"], "under", vec![]);
+        let root = format!("{}_root", found(Reading::Labels));
+        self.node("Div", &["under_scaled", &root], "under", vec![]);
         self.node("Add", &["suffix_term", "under"], "suffix_unbound", vec![]);
         self.floats("suffix_bound", &[1], &[suffix.bound]);
         self.node("Div", &["suffix_unbound", "suffix_bound"], "suffix_share", vec![]);
@@ -215,19 +238,21 @@ impl Graph {
         self.node("ReduceSum", &[&of("values"), "columns"], &of("sum"), vec![integer("keepdims", 0)]);
     }
 
-    /// `found` to `bag_logit`: rows, their sum over the root of their number, dense layers.
-    fn bag(&mut self, bag: &Bag) {
+    /// A bag's features to `{prefix}logit`: rows, their sum over the root of their number, dense layers.
+    fn bag(&mut self, prefix: &str, bag: &Bag) {
+        let of = |part: &str| format!("{prefix}{part}");
         let weights = bag.weights();
-        self.rows("row", "found", weights.bits, weights.rows.as_flattened(), DIMENSIONS);
-        self.floats("row_scale", &[DIMENSIONS], &weights.scale);
-        self.node("Mul", &["row_sum", "row_scale"], "row_scaled", vec![]);
-        self.node("Div", &["row_scaled", "count_root"], "bag", vec![]);
+        let features = found(bag.reading());
+        self.rows(&of("row"), features, weights.bits, weights.rows.as_flattened(), DIMENSIONS);
+        self.floats(&of("row_scale"), &[DIMENSIONS], &weights.scale);
+        self.node("Mul", &[&of("row_sum"), &of("row_scale")], &of("row_scaled"), vec![]);
+        self.node("Div", &[&of("row_scaled"), &format!("{features}_root")], &of("bag"), vec![]);
         let units = weights.hidden.len();
         let turned: Vec<f32> =
             (0..DIMENSIONS).flat_map(|d| weights.hidden.iter().map(move |unit| unit[d])).collect();
         let hidden = [turned.as_slice(), &weights.hidden_bias];
         let output = [weights.output.as_slice(), &[weights.output_bias]];
-        self.dense("bag_", "bag", [DIMENSIONS, units], hidden, output, "bag_logit");
+        self.dense(prefix, &of("bag"), [DIMENSIONS, units], hidden, output, &of("logit"));
     }
 
     /// Hidden layer, relu, one output, squeezed to `[n]`. Weights are `[input][output]`.

@@ -84,8 +84,8 @@ fn about(m: &Manifest) -> &'static str {
         ("seed", _) => {
             "ML Bridge's CNN of 2020, converted from Keras; kept so that its scores can be compared. Not meant to decide: on random samples of its own lists it is right about 62 times in 100."
         }
-        (_, tokenizer::PARTS) => {
-            "A stack: a table CNN and a hashed bag of n-grams, words and shapes, which read a name without its public suffix, and one bounded word of the suffix itself. How much each counts was fitted on names that none of them learnt from."
+        (_, tokenizer::PARTS | tokenizer::READINGS) => {
+            "A stack: table CNNs and hashed bags of n-grams, words and shapes, which read a name without its public suffix, and one bounded word of the suffix itself. How much each counts was fitted on names that none of them had learnt from, in three folds."
         }
         ("small", _) => {
             "The table CNN that runs in the filter: embedding, convolutions over one to six characters, maximum and mean, one hidden layer. Made before recipes trained stacks."
@@ -102,7 +102,7 @@ fn limits_of(m: &Manifest) -> &'static str {
         ("seed", _) => {
             "It learnt from 1,000 names of which the malicious ones all began with a digit. Its thresholds are those of its time (90 % confident either way, at even shares)."
         }
-        (_, tokenizer::PARTS) => {
+        (_, tokenizer::PARTS | tokenizer::READINGS) => {
             "It sees the name alone. Look-alikes of brands are a rule's business, tunnels show by behaviour. Abuse under well-known hosts is for lists. It is not the last word on any name."
         }
         _ => {

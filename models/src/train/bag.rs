@@ -1,24 +1,29 @@
 //! Training of a hashed bag, by one pass of Adagrad over single names (Duchi et al. 2011).
 //!
 //! ```text
-//! name -> features -> sum of rows -> dense -> logit ───────────────────┐
-//!     '-> suffix, and features under it -> sum -> bound x tanh(/ bound) ┴-> loss -> the rows that were read
+//! name -> features -> sum of rows -> dense -> logit ┐
+//!     '-> suffix, and features under it -> sum ──────┴-> loss -> the rows that were read
 //! ```
 //!
-//! The suffix' word is learnt beside the content's, and is kept for the stack. Only the rows of a name's features move, so a step is as cheap as a score. The surprise: one pass and no
-//! more. The second one learns the names themselves, and recall on others falls by a third.
+//! The suffix' word is learnt beside the content's. Each benign name is seen twice: as it is, and as if it stood
+//! under a suffix that malicious names have, so that a suffix alone does not become the reason. Only the rows of a
+//! name's features move, so a step is as cheap as a score. The surprise: one pass and no more. The second one learns
+//! the names themselves, and recall on others falls by a third.
 
 use dnsvet_core::model::bag::DIMENSIONS;
 use dnsvet_core::model::features::{FEATURE_BITS, crossed};
-use dnsvet_core::model::stack::{self, SUFFIX_BITS};
-use dnsvet_core::model::{Bag, BagWeights, ModelError, Parts, SuffixWeights, features, sigmoid};
+use dnsvet_core::model::stack::{self, MAX_BOUND, SUFFIX_BITS};
+use dnsvet_core::model::{Bag, BagWeights, ModelError, Parts, Reading, SuffixWeights, features, sigmoid};
 
 use super::real::Real;
-use crate::data::Random;
+use super::{Progress, Run};
+use crate::data::{Random, Split};
 
 /// How a bag is trained.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BagRecipe {
+    /// What it reads.
+    pub reading: Reading,
     /// The table has `2^bits` rows.
     pub bits: u8,
     /// Hidden units.
@@ -29,8 +34,8 @@ pub struct BagRecipe {
     pub rate: f64,
 }
 
-/// What a suffix may say in training, log-odds either way.
-const BOUND: f64 = 1.3;
+/// How much a benign name under another suffix counts, in what it counts by itself.
+const MOVED_WEIGHT: f64 = 0.2;
 /// Rows start this near to nothing.
 const START: f64 = 0.01;
 /// Suffixes are few and seen often: they may move quickly.
@@ -38,9 +43,44 @@ const SUFFIX_RATE: f64 = 1.0;
 /// Step size of features under a suffix, in those of rows.
 const CROSSED_RATE: f64 = 1.5;
 
+/// Trains a bag in one pass, with what suffixes say beside it.
+pub fn train(
+    recipe: &BagRecipe,
+    run: Run,
+    split: &Split<'_>,
+    progress: &mut dyn FnMut(Progress),
+) -> BagParams<f32> {
+    let mut random = Random::new(run.seed);
+    let mut order: Vec<usize> = (0..split.train.len()).collect();
+    random.shuffle(&mut order);
+    let mut trainer = BagTrainer::new(recipe, &mut random);
+    let malicious = split.train.iter().filter(|example| example.is_malicious());
+    let suffixes: Vec<&str> = malicious.map(|example| Parts::of(&example.name).suffix).collect();
+    let (mut loss, mut mass) = (0.0, 0.0);
+    for (done, example) in order.iter().map(|&at| split.train[at]).enumerate() {
+        let weight = f64::from(example.weight);
+        let left = 1.0 - done as f64 / order.len() as f64;
+        let parts = Parts::of(&example.name);
+        let target = f64::from(u8::from(example.is_malicious()));
+        loss = 0.9999 * loss + trainer.learn(&parts, target, weight, left);
+        mass = 0.9999 * mass + weight;
+        if !example.is_malicious() && !suffixes.is_empty() {
+            let suffix: &&str = random.pick(&suffixes);
+            let moved = Parts { suffix, ..parts };
+            trainer.learn(&moved, 0.0, MOVED_WEIGHT * weight, left);
+        }
+        if done % 1_000 == 0 {
+            let (names, of) = (done + 1, order.len());
+            progress(Progress::Step { stage: run.stage, epoch: 1, names, of, loss: loss / mass });
+        }
+    }
+    trainer.params
+}
+
 /// What is trained.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BagParams<R> {
+    reading: Reading,
     bits: u8,
     /// `[feature][dimension]`
     rows: Vec<R>,
@@ -67,14 +107,12 @@ struct Slopes<R> {
     pooled: [R; DIMENSIONS],
     /// Of each hidden unit, after relu.
     units: Vec<R>,
-    /// By the logit.
+    /// By the logit, and so by the suffix' number.
     logit: R,
     /// By each hidden unit's input.
     inputs: Vec<R>,
     /// By each number of each row that was read.
     row: [R; DIMENSIONS],
-    /// By the suffix' number.
-    suffix: R,
     /// By each crossed row that was read.
     under: R,
 }
@@ -87,6 +125,7 @@ impl<R: Real> BagParams<R> {
         };
         let units = recipe.units;
         Self {
+            reading: recipe.reading,
             bits: recipe.bits,
             rows: uniform(DIMENSIONS << recipe.bits, START),
             hidden: uniform(units * DIMENSIONS, (6.0 / DIMENSIONS as f64).sqrt()),
@@ -117,11 +156,15 @@ impl<R: Real> BagParams<R> {
         ]
     }
 
-    /// The logit of a content and what its suffix adds; leaves in `slopes` what the slopes are made of.
-    fn forward(&self, name: &str, slopes: &mut Slopes<R>) -> (f64, f64) {
-        let parts = Parts::of(name);
+    /// What the bag reads.
+    pub fn reading(&self) -> Reading {
+        self.reading
+    }
+
+    /// The logit of a name; leaves in `slopes` what the slopes are made of.
+    fn forward(&self, parts: &Parts<'_>, slopes: &mut Slopes<R>) -> f64 {
         let mut found = Vec::new();
-        features(parts.content, &mut found);
+        features(parts.content, self.reading, &mut found);
         let row = |feature: u32, bits: u8| (feature >> (FEATURE_BITS - u32::from(bits))) as usize;
         slopes.rows.clear();
         slopes.rows.extend(found.iter().map(|feature| row(*feature, self.bits)));
@@ -150,16 +193,14 @@ impl<R: Real> BagParams<R> {
             slopes.units.push(unit);
             logit += unit * *output;
         }
-        (logit.wide(), BOUND * (said / BOUND).tanh())
+        logit.wide() + said
     }
 
     /// The slopes of a name's weighted logistic loss; gives that loss, nats.
-    fn slopes(&self, name: &str, target: f64, weight: f64, slopes: &mut Slopes<R>) -> f64 {
-        let (content, term) = self.forward(name, slopes);
-        let logit = content + term;
+    fn slopes(&self, parts: &Parts<'_>, target: f64, weight: f64, slopes: &mut Slopes<R>) -> f64 {
+        let logit = self.forward(parts, slopes);
         let slope = (sigmoid(logit) - target) * weight;
         slopes.logit = R::of(slope);
-        slopes.suffix = R::of(slope * (1.0 - (term / BOUND) * (term / BOUND)));
         slopes.row = [R::default(); DIMENSIONS];
         slopes.inputs.clear();
         for (unit, (weights, output)) in
@@ -171,7 +212,7 @@ impl<R: Real> BagParams<R> {
         }
         let share = share::<R>(slopes.rows.len());
         slopes.row.iter_mut().for_each(|value| *value = *value * share);
-        slopes.under = slopes.suffix * share;
+        slopes.under = slopes.logit * share;
         let margin = if target > 0.5 { logit } else { -logit };
         ((-margin).max(0.0) + (-margin.abs()).exp().ln_1p()) * weight
     }
@@ -202,6 +243,7 @@ impl BagParams<f32> {
             steps
         };
         Bag::new(BagWeights {
+            reading: self.reading,
             bits: self.bits,
             rows: rows.iter().map(quantise).collect(),
             scale,
@@ -222,7 +264,7 @@ impl BagParams<f32> {
         // Most rows are next to nothing, so the others lie far out.
         let scale = (20.0 * deviation).min(largest).max(1e-9) / 127.0;
         SuffixWeights {
-            bound: BOUND as f32,
+            bound: MAX_BOUND,
             terms: self.suffix.clone(),
             bits: self.crossed_bits,
             rows: self
@@ -236,28 +278,24 @@ impl BagParams<f32> {
 }
 
 /// Adagrad over one name after the other.
-pub struct BagTrainer {
+struct BagTrainer {
     params: BagParams<f32>,
     squares: BagParams<f32>,
     slopes: Slopes<f32>,
     rate: f64,
-    done: usize,
-    of: usize,
 }
 
 impl BagTrainer {
-    /// Starts a pass over `of` names.
-    pub fn new(recipe: &BagRecipe, of: usize, random: &mut Random) -> Self {
+    fn new(recipe: &BagRecipe, random: &mut Random) -> Self {
         let params = BagParams::random(recipe, random);
         let squares = params.zeros();
-        Self { params, squares, slopes: Slopes::default(), rate: recipe.rate, done: 0, of }
+        Self { params, squares, slopes: Slopes::default(), rate: recipe.rate }
     }
 
-    /// Learns one name, of which the target is 0 or 1; gives its weighted loss, nats.
-    pub fn learn(&mut self, name: &str, target: f64, weight: f64) -> f64 {
-        let loss = self.params.slopes(name, target, weight, &mut self.slopes);
-        let left = 1.0 - self.done as f64 / self.of.max(1) as f64;
-        self.done += 1;
+    /// Learns one name, of which the target is 0 or 1, with the share of the pass that is `left`; gives its weighted
+    /// loss, nats.
+    fn learn(&mut self, parts: &Parts<'_>, target: f64, weight: f64, left: f64) -> f64 {
+        let loss = self.params.slopes(parts, target, weight, &mut self.slopes);
         let (rate, dense) = ((self.rate * left) as f32, (self.rate * left / 5.0) as f32);
         let (params, squares, slopes) = (&mut self.params, &mut self.squares, &self.slopes);
         for row in &slopes.rows {
@@ -280,17 +318,12 @@ impl BagTrainer {
         }
         step(&mut params.output_bias[0], &mut squares.output_bias[0], slopes.logit, dense);
         let rate = (SUFFIX_RATE * left) as f32;
-        step(&mut params.suffix[slopes.slot], &mut squares.suffix[slopes.slot], slopes.suffix, rate);
+        step(&mut params.suffix[slopes.slot], &mut squares.suffix[slopes.slot], slopes.logit, rate);
         let rate = (self.rate * CROSSED_RATE * left) as f32;
         for row in &slopes.crossed {
             step(&mut params.crossed[*row], &mut squares.crossed[*row], slopes.under, rate);
         }
         loss
-    }
-
-    /// What was learnt.
-    pub fn finish(self) -> BagParams<f32> {
-        self.params
     }
 }
 
@@ -302,8 +335,11 @@ fn step(weight: &mut f32, square: &mut f32, slope: f32, rate: f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Class, Corpus, Example};
+    use crate::train::Stage;
 
-    const RECIPE: BagRecipe = BagRecipe { bits: 10, units: 8, crossed_bits: 10, rate: 0.1 };
+    const RECIPE: BagRecipe =
+        BagRecipe { reading: Reading::Labels, bits: 10, units: 8, crossed_bits: 10, rate: 0.1 };
 
     #[test]
     fn every_slope_agrees_with_the_difference_quotient() {
@@ -317,7 +353,8 @@ mod tests {
             [("example.com", 0.0, 1.0), ("pay-pal1.login.top", 1.0, 0.7), ("co.uk", 1.0, 2.0)]
         {
             let mut slopes = Slopes::default();
-            params.slopes(name, target, weight, &mut slopes);
+            let parts = Parts::of(name);
+            params.slopes(&parts, target, weight, &mut slopes);
             let mut expected = params.zeros();
             for row in &slopes.rows {
                 for (dimension, slope) in slopes.row.iter().enumerate() {
@@ -333,7 +370,7 @@ mod tests {
                 }
             }
             expected.output_bias[0] = slopes.logit;
-            expected.suffix[slopes.slot] = slopes.suffix;
+            expected.suffix[slopes.slot] = slopes.logit;
             let expected = expected.tensors_mut().map(|tensor| tensor.clone());
             for (tensor, expected) in expected.iter().enumerate() {
                 for at in (0..expected.len()).step_by((expected.len() / 50).max(1)).chain([slopes.slot]) {
@@ -341,7 +378,7 @@ mod tests {
                     let mut loss = |by: f64| {
                         let kept = params.tensors_mut()[tensor][at];
                         params.tensors_mut()[tensor][at] = kept + by;
-                        let loss = params.slopes(name, target, weight, &mut Slopes::default());
+                        let loss = params.slopes(&parts, target, weight, &mut Slopes::default());
                         params.tensors_mut()[tensor][at] = kept;
                         loss
                     };
@@ -357,36 +394,61 @@ mod tests {
         assert!(checked > 100, "only {checked} slopes were other than zero");
     }
 
-    #[test]
-    fn a_separable_set_is_learnt_and_bytes_keep_what_was() {
+    fn corpus() -> Corpus {
         let mut random = Random::new(5);
-        let names: Vec<(String, f64)> = (0..2_000)
-            .map(|i| {
-                let letters = if i % 2 == 0 { b"qxzjkv" } else { b"aeinrt" };
-                let label: String = (0..8).map(|_| char::from(*random.pick(letters))).collect();
-                (format!("{label}.com"), f64::from(i % 2 == 0))
-            })
-            .collect();
-        let train = |seed| {
-            let mut trainer = BagTrainer::new(&RECIPE, names.len(), &mut Random::new(seed));
-            names.iter().for_each(|(name, target)| {
-                trainer.learn(name, *target, 1.0);
-            });
-            trainer.finish()
+        let example = |i: usize| {
+            let letters = if i.is_multiple_of(2) { b"qxzjkv" } else { b"aeinrt" };
+            let label: String = (0..8).map(|_| char::from(*random.pick(letters))).collect();
+            let class = if i.is_multiple_of(2) { Class::Scam } else { Class::Benign };
+            Example { weight: 1.0, ..Example::new(format!("{label}.com"), class, false, "list".into()) }
         };
-        let params = train(1);
-        assert_eq!(train(1), params);
-        assert_ne!(train(2), params);
-        let (bag, suffix) = (params.quantised().unwrap(), params.suffix());
-        for (name, target) in &names[..200] {
-            let (logit, term) = params.forward(name, &mut Slopes::default());
-            assert!((logit > 0.0) == (*target > 0.5), "{name}: {logit}");
-            let mut found = Vec::new();
-            features(Parts::of(name).content, &mut found);
-            let bytes = f64::from(bag.logit(&found));
-            let said = f64::from(suffix.say(&found, "com"));
-            assert!((said - term).abs() < 0.05, "{name}: {said} for {term}");
-            assert!((bytes - logit).abs() < 0.05 + 0.03 * logit.abs(), "{name}: {bytes} for {logit}");
+        Corpus { learning: (0..2_000).map(example).collect(), ..Corpus::default() }
+    }
+
+    #[test]
+    fn a_separable_set_is_learnt_in_every_reading_and_bytes_keep_what_was() {
+        let corpus = corpus();
+        let split = corpus.split(None);
+        for reading in Reading::ALL {
+            let train = |seed| {
+                let stage = Stage { member: "bag", fold: None };
+                let run = Run { stage, seed, threads: 1 };
+                train(&BagRecipe { reading, ..RECIPE }, run, &split, &mut |_| {})
+            };
+            let params = train(1);
+            assert_eq!(train(1), params);
+            assert_ne!(train(2), params);
+            let (bag, suffix) = (params.quantised().unwrap(), params.suffix());
+            assert_eq!(bag.reading(), reading);
+            for example in &corpus.learning[..200] {
+                let parts = Parts::of(&example.name);
+                let logit = params.forward(&parts, &mut Slopes::default());
+                assert_eq!(logit > 0.0, example.is_malicious(), "{}: {logit}", example.name);
+                let mut found = Vec::new();
+                features(parts.content, reading, &mut found);
+                let bytes = f64::from(bag.logit(&found) + suffix.unbound(&found, "com"));
+                assert!((bytes - logit).abs() < 0.05 + 0.05 * logit.abs(), "{bytes} for {logit}");
+            }
         }
+    }
+
+    #[test]
+    fn a_benign_name_is_also_learnt_under_suffixes_of_malicious_ones() {
+        // Benign under .com only, malicious under .top only, the contents alike: the suffix is all there is to learn.
+        let example = |i: usize, suffix: &str, class| Example {
+            weight: 1.0,
+            ..Example::new(format!("n{i}.{suffix}"), class, false, "list".into())
+        };
+        let names = (0..2_000).map(|i| match i % 2 {
+            0 => example(i, "com", Class::Benign),
+            _ => example(i, "top", Class::Scam),
+        });
+        let corpus = Corpus { learning: names.collect(), ..Corpus::default() };
+        let run = Run { stage: Stage { member: "bag", fold: None }, seed: 1, threads: 1 };
+        let params = train(&RECIPE, run, &corpus.split(None), &mut |_| {});
+        let logit = |name: &str| params.forward(&Parts::of(name), &mut Slopes::default());
+        // One benign copy of a fifth of the weight stands against each malicious name there.
+        let odds = logit("n5000.top");
+        assert!((0.5..3.0).contains(&odds), "{odds}, where (1 / 0.2).ln() is 1.6");
     }
 }

@@ -1,53 +1,63 @@
 //! Training: the members of a stack, each by itself, and then how much each counts.
 //!
 //! ```text
-//! table CNN: batch -> fold embedding into tables -> shards: forward, backward (own gradient each) -> sum -> AdamW
-//! bag:       name -> forward, backward -> the rows that were read (Adagrad)
-//! stack:     members' logits of other names, what suffixes say -> logistic regression, the latter bounded
+//! fold 1, 2, 3:  table CNN, bags  ->  logits of the names held back  -> weights, bound, calibration, thresholds
+//! all names:     table CNN, bags  ------------------------------------------------------> stack
 //! ```
 //!
-//! The loops are our own, because the fold makes them tenfold quicker than a general one.
-//! Convolutions are trained through their folded tables: a shard adds to rows of the table's gradient, and
-//! the chain rule to embedding and kernels runs once a batch. The surprise: a batch is always cut into the
-//! same [`SHARDS`] shards, whose gradients are summed in order, so the same seed gives the same bytes on
-//! one thread and on many.
+//! The loops are our own, because they are tenfold quicker than a general one: [`table`] trains through folded
+//! tables, [`bag`] moves only the rows that a name reads. The surprise: each member is trained four times. What its
+//! stack is weighed and calibrated on are names that the member had not learnt from, and no name is lost to that.
 
 mod bag;
+mod folds;
+mod kept;
 mod network;
 mod optimizer;
 mod real;
 mod stack;
+mod table;
 
 pub use bag::{BagParams, BagRecipe};
+pub use folds::{Assembled, HeldBack, Learnt, TrainError, Trained, Workshop};
+pub use kept::Kept;
 pub use network::{Params, Workspace};
 pub use real::Real;
-pub use stack::Fitted;
+pub use stack::{Fitted, Said};
 
-use std::thread;
+use std::fmt;
 
-use dnsvet_core::model::stack::{SUFFIX_BITS, slot};
-use dnsvet_core::model::{
-    Bag, Member, ModelError, Parts, Scratch, Stack, StackWeights, SuffixWeights, features, tokenizer,
-};
+use serde::Serialize;
 
-use crate::data::{Corpus, Example, Random};
-use crate::evaluate;
-use crate::recipe::Recipe;
-use network::{Folded, Gradient};
-use optimizer::AdamW;
+use crate::data::FOLDS;
 
-/// Parts of a batch with a gradient of their own.
-pub const SHARDS: usize = 4;
-/// Epochs without a better validation loss after which training stops.
-const PATIENCE: usize = 2;
+/// Which of its four trainings a member is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Stage {
+    /// What is trained.
+    pub member: &'static str,
+    /// The fold that is held back; none in the last training, on all names.
+    pub fold: Option<usize>,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fold {
+            Some(fold) => write!(f, "{}, fold {} of {FOLDS}", self.member, fold + 1),
+            None => write!(f, "{}, all names", self.member),
+        }
+    }
+}
 
 /// What a training run tells while it runs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum Progress {
     /// After every step.
     Step {
-        /// Which member of the stack.
-        member: &'static str,
+        /// Which member, and what it learns from.
+        #[serde(flatten)]
+        stage: Stage,
         /// From 1.
         epoch: usize,
         /// Training names seen in this epoch.
@@ -59,6 +69,9 @@ pub enum Progress {
     },
     /// After every epoch of a table CNN.
     Epoch {
+        /// Which member, and what it learns from.
+        #[serde(flatten)]
+        stage: Stage,
         /// From 1.
         epoch: usize,
         /// Mean training loss, nats.
@@ -72,232 +85,14 @@ pub enum Progress {
     },
 }
 
-/// Trains a table CNN by the recipe and gives the parameters of the best epoch.
-pub fn table(recipe: &Recipe, corpus: &Corpus, progress: &mut dyn FnMut(Progress)) -> Params<f32> {
-    let mut random = Random::new(recipe.seed);
-    let mut params = Params::<f32>::random(&recipe.shape, &mut random);
-    let mut optimizer = AdamW::new(&params, recipe.decay);
-    let mut order: Vec<usize> = (0..corpus.train.len()).collect();
-    let steps = order.len().div_ceil(recipe.batch).max(1) * recipe.epochs;
-    let mut shards: Vec<Shard> = (0..SHARDS).map(|_| Shard::new(&params)).collect();
-    let mut best = (f64::INFINITY, params.clone());
-    let mut stale = 0;
-    let mut step = 0;
-    for epoch in 1..=recipe.epochs {
-        random.shuffle(&mut order);
-        let (mut total, mut weight, mut seen, mut running) = (0.0, 0.0, 0, None);
-        for batch in order.chunks(recipe.batch) {
-            let items: Vec<Item> =
-                batch.iter().map(|&i| item(&corpus.train[i], &corpus.prefixes, &mut random)).collect();
-            let (gradient, loss, mass) = gradient(&params, &items, &mut shards, recipe.threads);
-            step += 1;
-            optimizer.step(&mut params, gradient, rate(recipe.rate, step, steps));
-            total += loss;
-            weight += mass;
-            seen += batch.len();
-            let mean = loss / mass;
-            let smooth = running.map_or(mean, |last: f64| 0.98 * last + 0.02 * mean);
-            running = Some(smooth);
-            progress(Progress::Step { member: "cnn", epoch, names: seen, of: order.len(), loss: smooth });
-        }
-        let (validation_loss, validation_auc) = validate(&params, &corpus.validation, recipe.threads);
-        let better = validation_loss < best.0;
-        stale = if better { 0 } else { stale + 1 };
-        if better {
-            best = (validation_loss, params.clone());
-        }
-        let loss = total / f64::max(weight, 1e-9);
-        progress(Progress::Epoch { epoch, loss, validation_loss, validation_auc, best: better });
-        if stale >= PATIENCE {
-            break;
-        }
-    }
-    best.1
-}
-
-/// Trains a bag in one pass, and what suffixes say beside it.
-pub fn bag(
-    recipe: &BagRecipe,
+/// What one training is run with, beside its recipe.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    stage: Stage,
+    /// Where all random choices start.
     seed: u64,
-    corpus: &Corpus,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<(Bag, SuffixWeights), ModelError> {
-    let mut random = Random::new(seed);
-    let mut order: Vec<usize> = (0..corpus.train.len()).collect();
-    random.shuffle(&mut order);
-    let mut trainer = bag::BagTrainer::new(recipe, order.len(), &mut random);
-    let (mut loss, mut mass) = (0.0, 0.0);
-    for (done, example) in order.iter().map(|&at| &corpus.train[at]).enumerate() {
-        let weight = f64::from(example.weight);
-        let target = f64::from(u8::from(example.is_malicious()));
-        loss = 0.9999 * loss + trainer.learn(&example.name, target, weight);
-        mass = 0.9999 * mass + weight;
-        if done % 1_000 == 0 {
-            let (names, of) = (done + 1, order.len());
-            progress(Progress::Step { member: "bag", epoch: 1, names, of, loss: loss / mass });
-        }
-    }
-    let params = trainer.finish();
-    Ok((params.quantised()?, params.suffix()))
-}
-
-/// Puts members together, each counting as it does best on names that none of them learnt from.
-pub fn stack(members: Vec<Member>, suffix: SuffixWeights, examples: &[Example]) -> Result<Stack, ModelError> {
-    let names: Vec<&str> = examples.iter().map(|example| example.name.as_str()).collect();
-    let silent = SuffixWeights { terms: vec![0.0; 1 << SUFFIX_BITS], scale: 0.0, ..suffix.clone() };
-    let alone = |member: &Member| {
-        let members = vec![(1.0, member.clone())];
-        let stack = Stack::new(StackWeights { members, suffix: silent.clone(), bias: 0.0 })?;
-        let mut logits = vec![0.0; examples.len()];
-        stack.logits(&names, &mut Scratch::default(), &mut logits);
-        Ok(logits)
-    };
-    let logits = members.iter().map(alone).collect::<Result<Vec<_>, ModelError>>()?;
-    let mut found = Vec::new();
-    let unbound = names.iter().map(|name| {
-        let parts = Parts::of(name);
-        features(parts.content, &mut found);
-        suffix.unbound(&found, parts.suffix)
-    });
-    let unbound: Vec<f32> = unbound.collect();
-    let fitted = stack::fit(&logits, &unbound, examples);
-    let weights = fitted.weights.iter().map(|weight| *weight as f32);
-    let factor = fitted.factor as f32;
-    let suffix = SuffixWeights {
-        bound: fitted.bound as f32,
-        terms: suffix.terms.iter().map(|term| term * factor).collect(),
-        scale: suffix.scale * factor,
-        ..suffix
-    };
-    Stack::new(StackWeights { members: weights.zip(members).collect(), suffix, bias: fitted.bias as f32 })
-}
-
-/// The step size: a twentieth of the steps up, then half a cosine down to nothing.
-fn rate(highest: f64, step: usize, steps: usize) -> f64 {
-    let warm = (steps as f64 / 20.0).max(1.0);
-    let step = step as f64;
-    if step <= warm {
-        return highest * step / warm;
-    }
-    let done = (step - warm) / (steps as f64 - warm).max(1.0);
-    highest * 0.5 * (1.0 + (std::f64::consts::PI * done.min(1.0)).cos())
-}
-
-/// One name as the network sees it.
-#[derive(Debug, Clone)]
-pub struct Item {
-    tokens: [u8; tokenizer::TEXT_TOKENS],
-    used: usize,
-    slot: usize,
-    target: f64,
-    weight: f64,
-}
-
-impl Item {
-    /// A name with what its score should be, 0 or 1, and how much it counts.
-    pub fn new(name: &str, target: f64, weight: f64) -> Self {
-        let parts = Parts::of(name);
-        let (tokens, used) = tokenizer::frame(parts.content);
-        Self { tokens, used, slot: slot(parts.suffix), target, weight }
-    }
-}
-
-fn item(example: &Example, prefixes: &[String], random: &mut Random) -> Item {
-    let target = f64::from(u8::from(example.is_malicious()));
-    Item::new(&example.varied(prefixes, random), target, f64::from(example.weight))
-}
-
-struct Shard {
-    gradient: Gradient<f32>,
-    workspace: Workspace<f32>,
-    loss: f64,
-    weight: f64,
-}
-
-impl Shard {
-    fn new(params: &Params<f32>) -> Self {
-        Self { gradient: Gradient::zeros(params), workspace: Workspace::default(), loss: 0.0, weight: 0.0 }
-    }
-
-    fn run(&mut self, params: &Params<f32>, folded: &Folded<f32>, items: &[Item]) {
-        self.gradient.clear();
-        (self.loss, self.weight) = (0.0, 0.0);
-        for item in items {
-            self.loss += network::learn(params, folded, item, &mut self.workspace, &mut self.gradient);
-            self.weight += item.weight;
-        }
-    }
-}
-
-/// The gradient of a batch's mean loss; the loss' sum and the weights' sum.
-fn gradient(
-    params: &Params<f32>,
-    items: &[Item],
-    shards: &mut [Shard],
+    /// The result does not depend on it.
     threads: usize,
-) -> (Params<f32>, f64, f64) {
-    let folded = Folded::new(params);
-    let size = items.len().div_ceil(SHARDS).max(1);
-    let mut parts = items.chunks(size).collect::<Vec<_>>();
-    parts.resize(SHARDS, &[]);
-    let mut work: Vec<(&mut Shard, &[Item])> = shards.iter_mut().zip(parts).collect();
-    let each = SHARDS.div_ceil(threads.clamp(1, SHARDS));
-    if each == SHARDS {
-        work.iter_mut().for_each(|(shard, items)| shard.run(params, &folded, items));
-    } else {
-        thread::scope(|scope| {
-            for group in work.chunks_mut(each) {
-                let folded = &folded;
-                scope.spawn(move || {
-                    group.iter_mut().for_each(|(shard, items)| shard.run(params, folded, items));
-                });
-            }
-        });
-    }
-    let (first, others) = shards.split_at_mut(1);
-    let first = &mut first[0];
-    for other in others {
-        first.gradient.add(&other.gradient);
-        first.loss += other.loss;
-        first.weight += other.weight;
-    }
-    let scale = 1.0 / f64::max(first.weight, 1e-9);
-    (first.gradient.unfold(params, scale as f32), first.loss, first.weight)
-}
-
-/// Weighted validation loss and area under the curve; both classes count the same.
-fn validate(params: &Params<f32>, examples: &[Example], threads: usize) -> (f64, f64) {
-    let logits = logits(params, examples, threads);
-    let scored: Vec<(f64, bool)> =
-        logits.iter().copied().zip(examples.iter().map(Example::is_malicious)).collect();
-    let mut sums = [(0.0, 0.0); 2];
-    for ((logit, malicious), example) in scored.iter().zip(examples) {
-        let margin = if *malicious { *logit } else { -*logit };
-        let loss = (-margin).max(0.0) + (-margin.abs()).exp().ln_1p();
-        let (sum, weight) = &mut sums[usize::from(*malicious)];
-        *sum += loss * f64::from(example.weight);
-        *weight += f64::from(example.weight);
-    }
-    let loss = sums.iter().map(|(sum, weight)| sum / f64::max(*weight, 1e-9)).sum::<f64>() / 2.0;
-    (loss, evaluate::auc(&scored))
-}
-
-/// Logits of examples under parameters that are still being trained.
-fn logits(params: &Params<f32>, examples: &[Example], threads: usize) -> Vec<f64> {
-    let folded = Folded::new(params);
-    let size = examples.len().div_ceil(threads.max(1)).max(1);
-    let run = |part: &[Example]| -> Vec<f64> {
-        let mut workspace = Workspace::default();
-        let logit = |example: &Example| {
-            let item = Item::new(&example.name, 0.0, 1.0);
-            f64::from(network::forward(params, &folded, &item, &mut workspace)) + params.term(&item)
-        };
-        part.iter().map(logit).collect()
-    };
-    thread::scope(|scope| {
-        let parts: Vec<_> = examples.chunks(size).map(|part| scope.spawn(|| run(part))).collect();
-        parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
-    })
 }
 
 #[cfg(test)]

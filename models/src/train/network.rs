@@ -1,12 +1,11 @@
 //! Parameters of a table CNN, their fold, and forward and backward of one name.
 
-use dnsvet_core::model::stack::SUFFIX_BITS;
-use dnsvet_core::model::tokenizer::{ALPHABET, PAD, TEXT_TOKENS};
-use dnsvet_core::model::{BankWeights, TableWeights, sigmoid};
+use dnsvet_core::model::stack::{SUFFIX_BITS, slot};
+use dnsvet_core::model::tokenizer::{self, ALPHABET, PAD, TEXT_TOKENS};
+use dnsvet_core::model::{BankWeights, Parts, TableWeights, sigmoid};
 
-use super::Item;
 use super::real::Real;
-use crate::data::Random;
+use crate::data::{Example, Random};
 use crate::recipe::Shape;
 
 /// One convolution before folding.
@@ -38,6 +37,31 @@ pub struct Params<R> {
     /// What each slot of suffixes says, before it is bound: learnt beside the rest, so that the content need
     /// not stand in for it.
     pub suffix: Vec<R>,
+}
+
+/// One name as the network sees it.
+#[derive(Debug, Clone)]
+pub struct Item {
+    tokens: [u8; TEXT_TOKENS],
+    used: usize,
+    slot: usize,
+    target: f64,
+    /// How much it counts.
+    pub weight: f64,
+}
+
+impl Item {
+    /// A name with what its score should be, 0 or 1, and how much it counts.
+    pub fn new(name: &str, target: f64, weight: f64) -> Self {
+        let parts = Parts::of(name);
+        let (tokens, used) = tokenizer::frame(parts.content);
+        Self { tokens, used, slot: slot(parts.suffix), target, weight }
+    }
+
+    pub fn of(example: &Example) -> Self {
+        let target = f64::from(u8::from(example.is_malicious()));
+        Self::new(&example.name, target, f64::from(example.weight))
+    }
 }
 
 /// What a suffix may say in training, log-odds either way.
