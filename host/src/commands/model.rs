@@ -9,10 +9,13 @@ use dnsvet_models::manifest::Manifest;
 use dnsvet_models::publish::{self, PublishError};
 use dnsvet_models::recipe::Recipe;
 use dnsvet_models::registry::{Registry, RegistryError};
+use dnsvet_models::report::EvaluateError;
 use dnsvet_models::train::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::out::say;
+
+mod evaluate;
 
 /// Train, list, evaluate and import models.
 #[derive(Debug, clap::Args)]
@@ -20,7 +23,7 @@ use super::out::say;
   dnsvet model list
   dnsvet model train --recipe small --data names --out registry
   dnsvet model train --recipe cascade --data names --out registry --epochs 3 --sample 100000
-  dnsvet model evaluate small --data names --json
+  dnsvet model evaluate small --data names --out report
   dnsvet model import own.onnx --manifest own.json --out registry
   dnsvet model import-keras mlbridge_model.hdf5 --name seed --out registry")]
 pub struct Args {
@@ -41,20 +44,7 @@ enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Measure a model on the held-back names of a folder
-    Evaluate {
-        /// The model's name
-        name: String,
-        /// The registry's folder
-        #[arg(long, value_name = "DIR")]
-        registry: Option<PathBuf>,
-        /// The folder with the names
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-    },
+    Evaluate(evaluate::Args),
     /// Set calibration and thresholds of a trained model anew; its weights stay
     Calibrate {
         /// The model's name
@@ -159,6 +149,12 @@ pub enum ModelCommandError {
     /// No artifact came about.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// A model can't be judged.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// The report can't be written.
+    #[error(transparent)]
+    Out(#[from] evaluate::OutError),
 }
 
 /// Does what was asked; what was made goes to standard output, progress to standard error.
@@ -166,14 +162,7 @@ pub fn run(args: Args) -> Result<ExitCode, ModelCommandError> {
     match args.what {
         What::Train(train) => run_training(&train)?,
         What::List { registry, json } => list(registry.as_deref(), json)?,
-        What::Evaluate { name, registry, data, json } => {
-            let metrics = publish::evaluate(&open(registry.as_deref())?.get(&name)?, &data)?;
-            if json {
-                say!("{}", serde_json::to_string(&metrics)?);
-            } else {
-                say!("{}", serde_json::to_string_pretty(&metrics)?);
-            }
-        }
+        What::Evaluate(args) => evaluate::run(&args)?,
         What::Calibrate { name, data, out } => {
             stored(&publish::calibrate(&Registry::open(&out)?.get(&name)?, &data, &out)?, &out);
         }
