@@ -18,6 +18,7 @@ pub mod onnx;
 pub mod publish;
 pub mod recipe;
 pub mod registry;
+pub mod report;
 pub mod train;
 
 /// A file of the data folder (`TEST_DATA`, else `../shared/data` beside the repository); tells when it is

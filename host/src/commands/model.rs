@@ -9,10 +9,13 @@ use dnsvet_models::manifest::Manifest;
 use dnsvet_models::publish::{self, PublishError};
 use dnsvet_models::recipe::Recipe;
 use dnsvet_models::registry::{Registry, RegistryError};
+use dnsvet_models::report::EvaluateError;
 use dnsvet_models::train::{Progress, Stage};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::out::say;
+
+mod evaluate;
 
 /// Train, list, evaluate and import models.
 #[derive(Debug, clap::Args)]
@@ -21,7 +24,7 @@ use super::out::say;
   dnsvet model train --recipe small --data names --out registry
   dnsvet model train --recipe cascade --data names --out registry --epochs 3 --sample 100000
                                           killed in the middle, the same command goes on and gives the same models
-  dnsvet model evaluate small --data names --json
+  dnsvet model evaluate small --data names --out report
   dnsvet model import own.onnx --manifest own.json --out registry
   dnsvet model import-keras mlbridge_model.hdf5 --name seed --out registry")]
 pub struct Args {
@@ -42,20 +45,7 @@ enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Measure a model on the held-back names of a folder
-    Evaluate {
-        /// The model's name
-        name: String,
-        /// The registry's folder
-        #[arg(long, value_name = "DIR")]
-        registry: Option<PathBuf>,
-        /// The folder with the names
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-    },
+    Evaluate(evaluate::Args),
     /// Check an ONNX file against its manifest and store both in a registry
     Import {
         /// The graph: input `tokens`, int64 [n, length]; output float [n] or [n, 2]
@@ -152,6 +142,12 @@ pub enum ModelCommandError {
     /// No artifact came about.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// A model can't be judged.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// The report can't be written.
+    #[error(transparent)]
+    Out(#[from] evaluate::OutError),
 }
 
 /// Does what was asked; what was made goes to standard output, progress to standard error.
@@ -159,14 +155,7 @@ pub fn run(args: Args) -> Result<ExitCode, ModelCommandError> {
     match args.what {
         What::Train(train) => run_training(&train)?,
         What::List { registry, json } => list(registry.as_deref(), json)?,
-        What::Evaluate { name, registry, data, json } => {
-            let metrics = publish::evaluate(&open(registry.as_deref())?.get(&name)?, &data)?;
-            if json {
-                say!("{}", serde_json::to_string(&metrics)?);
-            } else {
-                say!("{}", serde_json::to_string_pretty(&metrics)?);
-            }
-        }
+        What::Evaluate(args) => evaluate::run(&args)?,
         What::Import { onnx, manifest, out } => {
             let parsed = serde_json::from_slice(&read(&manifest)?)
                 .map_err(|source| ModelCommandError::Manifest { path: manifest, source })?;
