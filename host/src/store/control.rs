@@ -14,6 +14,7 @@ use self::vetting::{Asked, Batch, Limit, Outcome, VettingStore};
 use super::{StoreError, Tenant};
 use crate::folder;
 
+pub mod proposals;
 pub mod requests;
 mod schema;
 pub mod undo;

@@ -1,4 +1,5 @@
 use super::super::ControlStore as _;
+use super::super::proposals::MOST_PROPOSED_BY_ONE;
 use super::*;
 
 const T: Tenant = Tenant::DEFAULT;
