@@ -1,12 +1,15 @@
 //! Errors as RFC 9457 problem details: what, why, and the way out.
 
+use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::control::ControlError;
 use crate::control::subscription::SubscriptionError;
+use crate::control::vetting::Refused;
 use crate::store::StoreError;
+use crate::store::control::vetting::VettingError;
 
 /// An error answer.
 #[derive(Debug)]
@@ -30,6 +33,16 @@ impl Problem {
     /// Nobody is logged in.
     pub fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "log in, or send a token as `authorization: Bearer TOKEN`")
+    }
+
+    /// A body that is not what it should be.
+    pub fn body(rejected: &JsonRejection) -> Self {
+        match rejected.status() {
+            status @ (StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE) => {
+                Self::new(status, rejected.body_text())
+            }
+            _ => Self::bad_request(rejected.body_text()),
+        }
     }
 
     /// Not for this role.
@@ -59,6 +72,16 @@ impl From<StoreError> for Problem {
             StoreError::DecisionsFull { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
             }
+            StoreError::Vetting(why) => {
+                let status = match why {
+                    VettingError::NotProposed(_) | VettingError::NotAsked(_) => StatusCode::NOT_FOUND,
+                    VettingError::Own(_) | VettingError::Otherwise { .. } => StatusCode::CONFLICT,
+                    VettingError::ProposalsFull { .. } | VettingError::RequestsFull { .. } => {
+                        StatusCode::UNPROCESSABLE_ENTITY
+                    }
+                };
+                Self::new(status, why.to_string())
+            }
             error => {
                 tracing::error!(%error, "the store failed a request");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
@@ -71,6 +94,8 @@ impl From<ControlError> for Problem {
     fn from(error: ControlError) -> Self {
         match error {
             ControlError::Name { .. } | ControlError::Relief(_) => Self::bad_request(error.to_string()),
+            ControlError::Vetting(Refused::Alone) => Self::forbidden(error.to_string()),
+            ControlError::Vetting(_) => Self::bad_request(error.to_string()),
             ControlError::Subscription(SubscriptionError::Unknown(..)) => Self::not_found(error.to_string()),
             ControlError::Store(error) => error.into(),
             error => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),

@@ -136,7 +136,7 @@ pub async fn overview(
     let now = now_ms();
     let since_ms = since(params.since.as_deref().unwrap_or("24h"), now)?;
     let counts = read(&api, move |store| store.overview(identity.tenant, since_ms, now)).await?;
-    let waiting = super::vetting::queue(&api, identity.tenant).await?.len();
+    let waiting = super::vetting::look(&api, identity.tenant).await?.names.len();
     let mut body = serde_json::to_value(counts).map_err(|error| Problem::bad_request(error.to_string()))?;
     let status = api.control.status();
     body["waiting"] = json!(waiting);

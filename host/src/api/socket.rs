@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
+use axum::response::Response;
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -50,6 +51,8 @@ impl ControlSocket {
     pub(super) async fn serve(self, api: Api) {
         let router = Router::new()
             .route("/vetting", post(vet))
+            .route("/vetting/confirm", post(confirm))
+            .route("/vetting/undo", post(undo))
             .route("/reload", post(reload))
             .route("/unblocks", post(unblock))
             .route("/pauses", post(pause))
@@ -71,8 +74,22 @@ pub(super) fn local() -> Identity {
 async fn vet(
     State(api): State<Api>,
     decide: Result<Json<vetting::Decide>, JsonRejection>,
+) -> Result<Response, Problem> {
+    vetting::decide_as(&api, &local(), decide).await
+}
+
+async fn confirm(
+    State(api): State<Api>,
+    confirm: Result<Json<vetting::second::Confirm>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
-    vetting::put_in_force(&api, &local(), decide).await
+    vetting::second::confirm_as(&api, &local(), confirm).await
+}
+
+async fn undo(
+    State(api): State<Api>,
+    undo: Result<Json<vetting::second::Undo>, JsonRejection>,
+) -> Result<Json<Value>, Problem> {
+    vetting::second::undo_as(&api, &local(), undo).await
 }
 
 async fn unblock(

@@ -20,11 +20,14 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{Api, ControlSocket, MAX_BODY_BYTES, ask_socket};
+use crate::commands::check;
 use crate::config::{Config, ListConfig};
 use crate::control::subscription::tests::server as publisher;
 use crate::control::{Control, SNAPSHOT_FILE, now_ms, secret};
 use crate::store::control::Role;
 use crate::store::{Search, Tenant};
+
+mod vetting;
 
 struct Server {
     folder: tempfile::TempDir,
@@ -54,6 +57,18 @@ impl Answer {
 
 impl Server {
     async fn start(lists: &[(&str, &str)]) -> Self {
+        Self::start_with(lists, |_| None).await
+    }
+
+    /// The same, with a filter that checks names.
+    async fn start_with_filter(lists: &[(&str, &str)]) -> Self {
+        Self::start_with(lists, |control| Some(check::live(control.clone(), "", None))).await
+    }
+
+    async fn start_with(
+        lists: &[(&str, &str)],
+        checker: impl FnOnce(&Arc<Control>) -> Option<super::Checker>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config { data_dir: folder.path().join("data"), ..Config::default() };
         for (spec, text) in lists {
@@ -71,7 +86,8 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (ending, ended) = watch::channel(false);
         let socket = ControlSocket::bind(&config.data_dir).unwrap();
-        tokio::spawn(Api::new(control.clone(), None, ended).serve(listener, socket));
+        let api = Api::new(control.clone(), checker(&control), ended);
+        tokio::spawn(api.serve(listener, socket));
         let client = Client::builder(TokioExecutor::new()).build_http();
         let server = Self { folder, control, config: file, address, client, ending };
         while server.get("/healthz", "").await.status != StatusCode::OK {
@@ -111,8 +127,12 @@ impl Server {
     }
 
     fn token(&self, role: Role) -> String {
+        self.token_of(role.as_str(), role)
+    }
+
+    fn token_of(&self, label: &str, role: Role) -> String {
         let (token, hash) = secret::fresh();
-        self.control.state().set_token(Tenant::DEFAULT, &hash, role.as_str(), role, now_ms()).unwrap();
+        self.control.state().set_token(Tenant::DEFAULT, &hash, label, role, now_ms()).unwrap();
         token
     }
 
@@ -163,7 +183,10 @@ async fn each_route_lets_in_its_roles_and_nobody_else() {
     let vet = json!({"name": "x.example", "decision": "benign"});
     let token = json!({"label": "t", "role": "viewer"});
     let events = batch(vec![]);
-    let routes: [(&str, &str, &Value, &[Role]); 11] = [
+    let ask = json!({"name": "x.example"});
+    let undo = json!({"author": "nobody", "since_ms": 0});
+    let vet_all = json!({"names": ["x.example"], "decision": "benign"});
+    let routes: [(&str, &str, &Value, &[Role]); 15] = [
         ("GET", "/v1/snapshot", &Value::Null, &[Role::Filter, Role::Admin]),
         ("POST", "/v1/events", &events, &[Role::Filter, Role::Admin]),
         ("GET", "/api/v1/me", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
@@ -172,6 +195,10 @@ async fn each_route_lets_in_its_roles_and_nobody_else() {
         ("GET", "/api/v1/vetting", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("GET", "/api/v1/audit", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("POST", "/api/v1/vetting", &vet, &[Role::Vetter, Role::Admin]),
+        ("GET", "/api/v1/vetting/rows", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
+        ("POST", "/api/v1/vetting/clusters", &vet_all, &[Role::Vetter, Role::Admin]),
+        ("POST", "/api/v1/vetting/undo", &undo, &[Role::Admin]),
+        ("POST", "/api/v1/unblock-requests", &ask, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("POST", "/api/v1/tokens", &token, &[Role::Admin]),
         ("POST", "/api/v1/reload", &Value::Null, &[Role::Admin]),
         ("GET", "/api/v1/check?name=x.example", &Value::Null, &[]),

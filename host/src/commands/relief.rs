@@ -90,7 +90,7 @@ fn give(path: &str, mut body: Value, args: ReliefArgs, what: &str) -> Result<Exi
 const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
 
 /// `90s`, `10m`, `2h`, `1d`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time; write 90s, 10m, 2h or 1d");
     let (number, unit) =
         UNITS.iter().find_map(|(end, unit)| Some((text.strip_suffix(end)?, unit))).ok_or_else(wrong)?;

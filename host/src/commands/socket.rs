@@ -32,7 +32,8 @@ pub fn ask(config: &Config, path: &str, body: &Value) -> Result<Value, SocketErr
     let failed = |source| SocketError::Socket { socket: socket.display().to_string(), source };
     let reply = ask_socket(&socket, path, body).map_err(failed)?;
     match reply.status {
-        200 => Ok(reply.body),
+        // 202: taken, and it waits for somebody.
+        200 | 202 => Ok(reply.body),
         _ => Err(SocketError::Refused(text(&reply.body, "detail").to_owned())),
     }
 }

@@ -18,6 +18,7 @@ mod relief;
 pub mod rpz;
 pub mod secret;
 pub mod subscription;
+pub mod vetting;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -37,9 +38,7 @@ use self::subscription::{ListState, SubscriptionError, Subscriptions, Timing};
 use crate::background;
 use crate::config::{Config, ConfigError};
 use crate::folder;
-use crate::store::control::{
-    AuditRow, ControlStore, Decision, Identity, Role, Scope, SqliteControl, VettedRow,
-};
+use crate::store::control::{AuditRow, ControlStore, Identity, Role, SqliteControl};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{EventStore, StoreError, Tenant};
 use crate::xfr::Publisher;
@@ -78,6 +77,9 @@ pub enum ControlError {
         /// What is wrong, and what would be right.
         why: String,
     },
+    /// Vetting was asked for what can't be; says why.
+    #[error(transparent)]
+    Vetting(#[from] vetting::Refused),
     /// A list that is subscribed to.
     #[error(transparent)]
     Subscription(#[from] SubscriptionError),
@@ -175,17 +177,6 @@ pub struct Status {
     pub lists: Vec<ListStatus>,
     /// Why the last compile failed, if it did.
     pub problem: Option<String>,
-}
-
-/// A decision and the snapshot that holds it.
-#[derive(Debug, Clone)]
-pub struct Decided {
-    /// The decision.
-    pub row: VettedRow,
-    /// The snapshot's serial.
-    pub serial: u64,
-    /// The snapshot's id.
-    pub snapshot: String,
 }
 
 /// What the compiler thread is asked.
@@ -390,45 +381,6 @@ impl Control {
     pub fn accept_list(&self, who: &Identity, name: &str) -> Result<(), ControlError> {
         self.subscriptions.accept(name)?;
         self.audit(&who.name, "list accepted", name)
-    }
-
-    /// Stores a decision and waits until the snapshot with it is served.
-    ///
-    /// # Errors
-    /// If the name is none, the store fails, or no snapshot could be made (the decision is kept).
-    pub fn vet(
-        &self,
-        who: &Identity,
-        name: &str,
-        decision: Decision,
-        scope: Scope,
-    ) -> Result<Decided, ControlError> {
-        let refuse = |why: String| ControlError::Name { name: name.to_owned(), why };
-        // As lists write it: a name and all below it.
-        let text = name.trim();
-        let text = if scope == Scope::Suffix { text.strip_prefix("*.").unwrap_or(text) } else { text };
-        let parsed = Name::parse(text).map_err(|error| refuse(error.to_string()))?;
-        if parsed.is_root() {
-            return Err(refuse("it is empty".into()));
-        }
-        let public = parsed.label_count() < 2 || parsed.registrable_domain().is_none();
-        if public && scope == Scope::Suffix && decision != Decision::None {
-            return Err(refuse(
-                "it is a public suffix, and would decide everybody's names under it; say exact, or put it in a list"
-                    .into(),
-            ));
-        }
-        let row = VettedRow {
-            name: parsed.as_str().to_owned(),
-            decision,
-            scope,
-            author: who.name.clone(),
-            time_ms: now_ms(),
-            before: Decision::None,
-        };
-        let row = self.state.decide(who.tenant, &row)?.unwrap_or(row);
-        let published = self.order(Order::Vetted)?.recv().map_err(|_| ControlError::Closed)??;
-        Ok(Decided { row, serial: published.serial, snapshot: published.id.clone() })
     }
 
     /// Reads the configuration, lists and policy again, and waits for the snapshot. Keys that this does not put

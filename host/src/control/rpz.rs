@@ -122,6 +122,7 @@ mod tests {
             author: "ann".into(),
             time_ms: 1,
             before: Decision::None,
+            confirmed_by: None,
         };
         state.decide(Tenant::DEFAULT, &row).unwrap();
         let rules = [

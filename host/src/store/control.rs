@@ -7,12 +7,18 @@
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dnsvet_core::snapshot::MOST_VETTED;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
+use self::vetting::{Asked, Batch, Limit, Outcome, VettingStore};
 use super::{StoreError, Tenant};
 use crate::folder;
+
+pub mod proposals;
+pub mod requests;
+mod schema;
+pub mod undo;
+pub mod vetting;
 
 /// What someone may do; each may do what those before it may, but for `Filter`, which is no person.
 #[derive(
@@ -98,6 +104,11 @@ impl Decision {
         let all = [Decision::Benign, Decision::Malicious, Decision::Honeypot];
         all.into_iter().find(|decision| decision.as_str() == word).unwrap_or(Decision::None)
     }
+
+    /// Whether clients no longer reach the name.
+    pub fn blocks(self) -> bool {
+        matches!(self, Decision::Malicious | Decision::Honeypot)
+    }
 }
 
 /// How far a decision reaches.
@@ -112,7 +123,7 @@ pub enum Scope {
 }
 
 /// A decision with its author.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VettedRow {
     /// The name, lower case, no trailing dot.
     pub name: String,
@@ -126,6 +137,9 @@ pub struct VettedRow {
     pub time_ms: u64,
     /// The decision before it, for undo.
     pub before: Decision,
+    /// The second person, where one was needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_by: Option<String>,
 }
 
 /// A name unblocked for a while, or protection paused.
@@ -150,14 +164,15 @@ pub struct AuditRow {
     pub time_ms: u64,
     /// Who.
     pub author: String,
-    /// What was done: `vet`, `unblock`, `pause`, `login`, `token`, `user`, `reload`.
+    /// What was done: `vet`, `propose`, `confirm`, `deny`, `undo`, `unblock request`, `unblock`, `pause`, `login`,
+    /// `token`, `user`, `reload`.
     pub what: String,
     /// To what.
     pub detail: String,
 }
 
 /// Keeps the control plane's state.
-pub trait ControlStore: Send + Sync {
+pub trait ControlStore: VettingStore {
     /// Adds a user, or changes the password and role of the one with this name.
     fn set_user(&self, tenant: Tenant, name: &str, role: Role, password: &str) -> Result<(), StoreError>;
     /// A user by name.
@@ -182,9 +197,17 @@ pub trait ControlStore: Send + Sync {
     ) -> Result<(), StoreError>;
     /// Who a token lets in.
     fn token(&self, hash: &[u8; 32]) -> Result<Option<Identity>, StoreError>;
-    /// Stores a decision and its audit line; returns the row, or `None` if it took one back. One more than a
-    /// snapshot holds is refused: stored, it would stop every compile.
-    fn decide(&self, tenant: Tenant, row: &VettedRow) -> Result<Option<VettedRow>, StoreError>;
+    /// Stores a decision and its audit line, whoever made it and however often; returns the row, or `None` if it took
+    /// one back. One more than a snapshot holds is refused: stored, it would stop every compile.
+    fn decide(&self, tenant: Tenant, row: &VettedRow) -> Result<Option<VettedRow>, StoreError> {
+        let asked = [Asked { row: row.clone(), popular: false }];
+        let limit = Limit { most: usize::MAX, since_ms: row.time_ms };
+        let outcomes = self.decide_all(tenant, Batch { asked: &asked, limit: Some(limit), whole: None })?;
+        Ok(outcomes.into_iter().find_map(|outcome| match outcome {
+            Outcome::InForce(row) if row.decision != Decision::None => Some(row),
+            _ => None,
+        }))
+    }
     /// All decisions in force, newest first.
     fn vetted(&self, tenant: Tenant) -> Result<Vec<VettedRow>, StoreError>;
     /// Stores a relief in the place of one for the same name and group, and its audit line.
@@ -207,32 +230,25 @@ pub struct SqliteControl {
     connection: Mutex<Connection>,
 }
 
-const TABLES: &str = "
-CREATE TABLE IF NOT EXISTS users (name TEXT PRIMARY KEY, tenant_id INTEGER NOT NULL, role TEXT NOT NULL, password TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS sessions (hash BLOB PRIMARY KEY, user TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE, until_ms INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS tokens (hash BLOB PRIMARY KEY, tenant_id INTEGER NOT NULL, label TEXT NOT NULL, role TEXT NOT NULL, created_ms INTEGER NOT NULL, UNIQUE (tenant_id, label)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS vetted (tenant_id INTEGER NOT NULL, name TEXT NOT NULL, decision TEXT NOT NULL, exact INTEGER NOT NULL,
-  author TEXT NOT NULL, time_ms INTEGER NOT NULL, before TEXT NOT NULL, PRIMARY KEY (tenant_id, name)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS reliefs (tenant_id INTEGER NOT NULL, name TEXT NOT NULL, client_group TEXT NOT NULL,
-  until_ms INTEGER NOT NULL, author TEXT NOT NULL, time_ms INTEGER NOT NULL, PRIMARY KEY (tenant_id, name, client_group)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS audit (id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, time_ms INTEGER NOT NULL, author TEXT NOT NULL, what TEXT NOT NULL, detail TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS serials (name TEXT PRIMARY KEY, serial INTEGER NOT NULL);
-";
-
 impl SqliteControl {
     /// Opens or makes the state at `path`, readable by its owner only.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let name = path.display().to_string();
         folder::make_file(path).map_err(|source| StoreError::File { path: name.clone(), source })?;
         let prepare = || {
-            let connection = Connection::open(path)?;
+            let mut connection = Connection::open(path)?;
             connection.busy_timeout(std::time::Duration::from_secs(10))?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
-            connection.execute_batch(TABLES)?;
-            Ok(connection)
+            connection.set_prepared_statement_cache_capacity(64);
+            let found = schema::bring_up(&mut connection)?;
+            Ok((connection, found))
         };
-        let connection = prepare().map_err(|source| StoreError::Sqlite { path: name.clone(), source })?;
+        let prepared = prepare().map_err(|source| StoreError::Sqlite { path: name.clone(), source })?;
+        let (connection, found) = prepared;
+        if found > schema::VERSION {
+            return Err(StoreError::Newer { path: name, found, known: schema::VERSION });
+        }
         Ok(Self { path: name, connection: Mutex::new(connection) })
     }
 
@@ -242,6 +258,19 @@ impl SqliteControl {
     ) -> Result<T, StoreError> {
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         run(&mut connection).map_err(|source| StoreError::Sqlite { path: self.path.clone(), source })
+    }
+
+    /// Runs in one transaction, which is rolled back if it fails. The write lock is taken first: what it reads
+    /// stands until it has written.
+    fn whole<T>(&self, run: impl FnOnce(&Transaction<'_>) -> vetting::Done<T>) -> Result<T, StoreError> {
+        self.with(|connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = run(&transaction)?;
+            if done.is_ok() {
+                transaction.commit()?;
+            }
+            Ok(done)
+        })?
     }
 }
 
@@ -327,65 +356,11 @@ impl ControlStore for SqliteControl {
         })
     }
 
-    fn decide(&self, tenant: Tenant, row: &VettedRow) -> Result<Option<VettedRow>, StoreError> {
-        self.with(|connection| {
-            let transaction = connection.transaction()?;
-            let before: Option<String> = transaction
-                .query_row(
-                    "SELECT decision FROM vetted WHERE tenant_id = ?1 AND name = ?2",
-                    params![tenant.0, row.name],
-                    |row| row.get(0),
-                )
-                .optional()?;
-            let row =
-                VettedRow { before: before.as_deref().map_or(Decision::None, Decision::of), ..row.clone() };
-            if row.decision == Decision::None {
-                let sql = "DELETE FROM vetted WHERE tenant_id = ?1 AND name = ?2";
-                transaction.execute(sql, params![tenant.0, row.name])?;
-            } else {
-                transaction.execute(
-                    "INSERT OR REPLACE INTO vetted VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                    params![
-                        tenant.0,
-                        row.name,
-                        row.decision.as_str(),
-                        row.scope == Scope::Exact,
-                        row.author,
-                        row.time_ms as i64,
-                        row.before.as_str()
-                    ],
-                )?;
-            }
-            let detail = format!("{} {} (before: {})", row.name, row.decision.as_str(), row.before.as_str());
-            add_audit(&transaction, tenant, row.time_ms, &row.author, "vet", &detail)?;
-            if before.is_none() && row.decision != Decision::None {
-                let sql = "SELECT count(*) FROM vetted WHERE tenant_id = ?1";
-                let count: i64 = transaction.query_row(sql, params![tenant.0], |row| row.get(0))?;
-                if count > MOST_VETTED as i64 {
-                    return Ok(Err(StoreError::DecisionsFull { most: MOST_VETTED }));
-                }
-            }
-            transaction.commit()?;
-            Ok(Ok((row.decision != Decision::None).then_some(row)))
-        })?
-    }
-
     fn vetted(&self, tenant: Tenant) -> Result<Vec<VettedRow>, StoreError> {
         self.with(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT name, decision, exact, author, time_ms, before FROM vetted WHERE tenant_id = ?1 ORDER BY time_ms DESC, name",
-            )?;
-            let rows = statement.query_map(params![tenant.0], |row| {
-                Ok(VettedRow {
-                    name: row.get(0)?,
-                    decision: Decision::of(&row.get::<_, String>(1)?),
-                    scope: if row.get(2)? { Scope::Exact } else { Scope::Suffix },
-                    author: row.get(3)?,
-                    time_ms: row.get::<_, i64>(4)? as u64,
-                    before: Decision::of(&row.get::<_, String>(5)?),
-                })
-            })?;
-            rows.collect()
+            let sql = format!("{} WHERE tenant_id = ?1 ORDER BY time_ms DESC, name", vetting::VETTED);
+            let mut statement = connection.prepare_cached(&sql)?;
+            statement.query_map(params![tenant.0], vetting::vetted)?.collect()
         })
     }
 
@@ -487,6 +462,8 @@ fn add_audit(
 
 #[cfg(test)]
 mod tests {
+    use dnsvet_core::snapshot::MOST_VETTED;
+
     use super::*;
 
     fn open() -> (tempfile::TempDir, SqliteControl) {
@@ -534,6 +511,7 @@ mod tests {
             author: "ana".into(),
             time_ms,
             before: Decision::None,
+            confirmed_by: None,
         };
         control.decide(Tenant::DEFAULT, &row(Decision::Malicious, 1)).unwrap();
         let second = control.decide(Tenant::DEFAULT, &row(Decision::Benign, 2)).unwrap().unwrap();
@@ -557,9 +535,10 @@ mod tests {
             author: "ana".into(),
             time_ms: 1,
             before: Decision::None,
+            confirmed_by: None,
         };
         let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-            INSERT INTO vetted SELECT 1, 'n' || i || '.example', 'benign', 0, 'ana', 1, 'none' FROM n";
+            INSERT INTO vetted SELECT 1, 'n' || i || '.example', 'benign', 0, 'ana', 1, 'none', '' FROM n";
         control.with(|connection| connection.execute(fill, params![MOST_VETTED as i64])).unwrap();
         let decide = |name, decision| control.decide(Tenant::DEFAULT, &row(name, decision));
         let refused = decide("one.more.example", Decision::Malicious).unwrap_err().to_string();

@@ -13,6 +13,7 @@
 
 pub mod codes;
 pub mod control;
+mod pending;
 mod ranges;
 mod rollup;
 pub mod scan;
@@ -27,6 +28,7 @@ use dnsvet_core::event::{Batch, Event};
 use serde::Serialize;
 use tokio::sync::{broadcast, oneshot};
 
+pub use pending::{Order, Pending};
 pub use search::{ActionFilter, Search};
 
 /// Whose rows. One installation has one tenant today; the column is there from the first row.
@@ -76,6 +78,9 @@ pub enum StoreError {
         /// How many.
         most: usize,
     },
+    /// Vetting: a second person, or one request more than is kept.
+    #[error(transparent)]
+    Vetting(#[from] control::vetting::VettingError),
     /// A newer dnsvet wrote this file.
     #[error("{path}: schema {found} is newer than this build's {known}; start the newer dnsvet")]
     Newer {
@@ -120,25 +125,6 @@ pub struct Page {
     pub next: Option<i64>,
 }
 
-/// A name that no model could settle and nobody has decided.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Pending {
-    /// The name.
-    pub name: String,
-    /// How often it was asked.
-    pub queries: u64,
-    /// How many clients asked.
-    pub clients: u64,
-    /// The last score, [0, 1].
-    pub score: Option<f64>,
-    /// First and last time, milliseconds since 1970.
-    pub first_ms: u64,
-    /// See `first_ms`.
-    pub last_ms: u64,
-    /// The last event, to open its trace.
-    pub last_id: i64,
-}
-
 /// Counts for the overview, from roll-ups.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Overview {
@@ -178,13 +164,16 @@ pub trait EventStore: Send + Sync {
     /// One event.
     fn event(&self, tenant: Tenant, id: i64) -> Result<Option<Stored>, StoreError>;
 
-    /// Names that wait for a decision, most asked first, without those that `settled` holds.
+    /// Names that wait for a decision, by priority, without those that `settled` holds.
     fn pending(
         &self,
         tenant: Tenant,
-        limit: usize,
+        order: Order,
         settled: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<Pending>, StoreError>;
+
+    /// How many clients asked for any of the names while they waited.
+    fn clients_of(&self, tenant: Tenant, names: &[String]) -> Result<u64, StoreError>;
 
     /// Counts since a time (milliseconds since 1970).
     fn overview(&self, tenant: Tenant, since_ms: u64, now_ms: u64) -> Result<Overview, StoreError>;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::codes::{action_code, action_word, join, reason_code, reason_word};
 use super::rollup::LEVELS;
-use super::{Overview, Page, Pending, StoreError, Stored, Tenant};
+use super::{Overview, Page, StoreError, Stored, Tenant};
 
 /// Names matched by a text, beyond which a search walks the events instead of the names.
 const FEW_NAMES: i64 = 2_000;
@@ -51,7 +51,7 @@ const JOINS: &str = "events e JOIN sources s ON s.id = e.source_id JOIN clients 
   JOIN texts shape ON shape.id = v.shape_id JOIN texts snapshot ON snapshot.id = v.snapshot_id";
 
 /// What a query gave, or an event whose verdict can't be read back.
-type Read<T> = rusqlite::Result<Result<T, StoreError>>;
+pub(super) type Read<T> = rusqlite::Result<Result<T, StoreError>>;
 
 /// One page, newest first.
 pub fn page(connection: &Connection, tenant: Tenant, search: &Search) -> Read<Page> {
@@ -174,41 +174,6 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Result<Stored, StoreError>> {
         took_us: row.get::<_, i64>(9)? as u64,
     };
     Ok(Ok(Stored { id, source: row.get(1)?, event }))
-}
-
-/// Names that no model could settle and `settled` doesn't hold, most asked first.
-pub fn pending(
-    connection: &Connection,
-    tenant: Tenant,
-    limit: usize,
-    settled: &dyn Fn(&str) -> bool,
-) -> Read<Vec<Pending>> {
-    let sql =
-        "SELECT n.name, count(*), count(DISTINCT e.client_id), min(e.time_ms), max(e.time_ms), max(e.id)
-       FROM events e JOIN names n ON n.id = e.name_id WHERE e.tenant_id = ?1 AND e.not_confident = 1
-       GROUP BY e.name_id ORDER BY 2 DESC, 6 DESC";
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(params![tenant.0], |row| {
-        Ok(Pending {
-            name: row.get(0)?,
-            queries: row.get::<_, i64>(1)? as u64,
-            clients: row.get::<_, i64>(2)? as u64,
-            score: None,
-            first_ms: row.get::<_, i64>(3)? as u64,
-            last_ms: row.get::<_, i64>(4)? as u64,
-            last_id: row.get(5)?,
-        })
-    })?;
-    // Counted after those that are settled are left out: else many of them would hide the rest.
-    let waits = |row: &rusqlite::Result<Pending>| !row.as_ref().is_ok_and(|pending| settled(&pending.name));
-    let mut all = rows.filter(waits).take(limit).collect::<rusqlite::Result<Vec<_>>>()?;
-    for pending in &mut all {
-        match event(connection, tenant, pending.last_id)? {
-            Ok(found) => pending.score = found.and_then(|stored| stored.event.verdict.score),
-            Err(damaged) => return Ok(Err(damaged)),
-        }
-    }
-    Ok(Ok(all))
 }
 
 /// Counts since a time, from the coarsest roll-up that still draws a line.

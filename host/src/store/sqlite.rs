@@ -15,12 +15,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::{broadcast, oneshot};
 
 use super::codes::{action_code, reason_code, split};
+use super::pending::{self, Order, Pending};
 use super::ranges::Ranges;
 use super::rollup::{Counted, LEVELS, Sums};
 use super::search::{self, Search};
-use super::{
-    Appended, EventStore, Overview, Page, Pending, Receipt, StoreError, Stored, Tenant, now_ms, schema,
-};
+use super::{Appended, EventStore, Overview, Page, Receipt, StoreError, Stored, Tenant, now_ms, schema};
 use crate::background;
 use crate::config::{ClientAddresses, Retention};
 
@@ -113,10 +112,14 @@ impl EventStore for SqliteStore {
     fn pending(
         &self,
         tenant: Tenant,
-        limit: usize,
+        order: Order,
         settled: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<Pending>, StoreError> {
-        self.read(|connection| search::pending(connection, tenant, limit, settled))?
+        self.read(|connection| pending::pending(connection, tenant, order, settled))?
+    }
+
+    fn clients_of(&self, tenant: Tenant, names: &[String]) -> Result<u64, StoreError> {
+        self.read(|connection| pending::clients_of(connection, tenant, names))
     }
 
     fn overview(&self, tenant: Tenant, since_ms: u64, now_ms: u64) -> Result<Overview, StoreError> {

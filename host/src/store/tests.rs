@@ -11,10 +11,10 @@ use super::sqlite::SqliteStore;
 use super::*;
 use crate::config::{ClientAddresses, Retention};
 
-const T: Tenant = Tenant::DEFAULT;
-const NOON_MS: u64 = 1_795_348_800_000;
+pub(super) const T: Tenant = Tenant::DEFAULT;
+pub(super) const NOON_MS: u64 = 1_795_348_800_000;
 
-fn open(folder: &Path) -> SqliteStore {
+pub(super) fn open(folder: &Path) -> SqliteStore {
     open_keeping(folder, Retention::default())
 }
 
@@ -22,7 +22,7 @@ fn open_keeping(folder: &Path, retention: Retention) -> SqliteStore {
     SqliteStore::open(&folder.join("events.db"), retention, ClientAddresses::Truncate).unwrap()
 }
 
-fn event(seq: u64, name: &str, client: &str, action: Action, reason: Reason) -> Event {
+pub(super) fn event(seq: u64, name: &str, client: &str, action: Action, reason: Reason) -> Event {
     let line =
         |step, said: String, score| TraceLine { step, said: said.into(), decided: action.stops(), score };
     let score = (seq % 1000) as f64 / 1000.0;
@@ -56,11 +56,11 @@ fn event(seq: u64, name: &str, client: &str, action: Action, reason: Reason) -> 
     }
 }
 
-fn batch(events: Vec<Event>) -> Batch {
+pub(super) fn batch(events: Vec<Event>) -> Batch {
     Batch { source: "node/1/2".into(), dropped: 0, events }
 }
 
-fn append(store: &SqliteStore, tenant: Tenant, batch: Batch) -> Appended {
+pub(super) fn append(store: &SqliteStore, tenant: Tenant, batch: Batch) -> Appended {
     store.append(tenant, batch).unwrap().blocking_recv().unwrap().unwrap()
 }
 
@@ -179,35 +179,6 @@ fn filters_combine_and_pages_follow_each_other_without_gaps() {
             .items
             .is_empty()
     );
-}
-
-#[test]
-fn the_queue_groups_by_name_and_counts_queries_and_clients() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    let unsure =
-        |seq, name: &str, client: &str| event(seq, name, client, Action::Allow, Reason::NotConfident);
-    append(
-        &store,
-        T,
-        batch(vec![
-            unsure(1, "odd.example", "10.0.0.1"),
-            unsure(2, "odd.example", "10.0.0.2"),
-            unsure(300, "odd.example", "10.0.0.2"),
-            unsure(4, "rare.example", "10.0.0.1"),
-            event(5, "sure.example", "10.0.0.1", Action::Allow, Reason::Model),
-        ]),
-    );
-    let pending = store.pending(T, 10, &|_| false).unwrap();
-    assert_eq!(
-        pending.iter().map(|p| (p.name.as_str(), p.queries, p.clients)).collect::<Vec<_>>(),
-        [("odd.example", 3, 2), ("rare.example", 1, 1)]
-    );
-    assert_eq!(pending[0].score, Some(0.3), "of the last query");
-    assert_eq!((pending[0].first_ms, pending[0].last_ms), (NOON_MS + 1, NOON_MS + 300));
-    let rest = store.pending(T, 1, &|name| name == "odd.example").unwrap();
-    assert_eq!(rest.len(), 1, "a settled name takes no place");
-    assert_eq!(rest[0].name, "rare.example");
 }
 
 #[test]
