@@ -24,6 +24,9 @@ struct Case {
     manifest: Manifest,
 }
 
+/// What makes a good case a bad one.
+type Change = fn(&mut Case);
+
 fn weight(token: u8) -> f32 {
     f32::from(token) / 64.0
 }
@@ -155,7 +158,7 @@ fn a_graph_that_is_refused_says_why_and_leaves_the_registry_as_it_was() {
     let registry = tempfile::tempdir().unwrap();
     sum_of_weights().import(registry.path()).unwrap();
     let before = files(registry.path());
-    let refusals: [(&str, fn(&mut Case)); 20] = [
+    let refusals: [(&str, Change); 20] = [
         ("operator LpNormalization (node \"LpNormalization to logit\") is not run here; export", |case| {
             case.graph.node[1] = node("LpNormalization", &["looked_up"], "logit");
         }),
