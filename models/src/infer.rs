@@ -1,5 +1,7 @@
 //! Native inference: one trait, two backends that give the same logits.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use dnsvet_core::model::{Model, Scratch};
 use tract_onnx::prelude::*;
 
@@ -87,11 +89,14 @@ impl Tract {
     pub fn new(onnx: &[u8], manifest: &Manifest) -> Result<Self, InferError> {
         let batch = Self::BATCH;
         let plan = || -> TractResult<_> {
-            let model = tract_onnx::onnx().model_for_read(&mut &*onnx)?;
+            // What an exporter noted of the tensors between names the open axis, which is closed here.
+            let model = tract_onnx::onnx().with_ignore_value_info(true).model_for_read(&mut &*onnx)?;
             let fact = i64::fact([batch, manifest.length]);
-            model.with_input_fact(0, fact.into())?.into_optimized()?.into_runnable()
+            let model = model.with_input_fact(0, fact.into())?.into_optimized()?;
+            check_output(model.output_fact(0)?, batch, manifest.output)?;
+            model.into_runnable()
         };
-        let plan = plan().map_err(|error| failed(&manifest.id, &error))?;
+        let plan = guarded(plan).map_err(|error| failed(&manifest.id, &error))?;
         Ok(Self {
             plan,
             name: manifest.id.clone(),
@@ -130,10 +135,35 @@ impl Tract {
 impl Scorer for Tract {
     fn score(&mut self, names: &[&str], logits: &mut [f32]) -> Result<(), InferError> {
         for (names, logits) in names.chunks(self.batch).zip(logits.chunks_mut(self.batch)) {
-            self.run(names, logits).map_err(|error| failed(&self.name, &error))?;
+            let ran = guarded(|| self.run(names, logits));
+            ran.map_err(|error| failed(&self.name, &error))?;
         }
         Ok(())
     }
+}
+
+/// A graph may give other shapes than it states: then rows and names would not belong together.
+fn check_output(fact: &TypedFact, batch: usize, output: Output) -> TractResult<()> {
+    let classes = if output == Output::TwoLogits { 2 } else { 1 };
+    let got = fact.shape.as_concrete();
+    let right = got == Some(&[batch, classes]) || classes == 1 && got == Some(&[batch]);
+    if right && fact.datum_type == f32::datum_type() {
+        return Ok(());
+    }
+    let numbers = if classes == 1 { format!("[{batch}]") } else { format!("[{batch}, {classes}]") };
+    let (kind, shape) = (fact.datum_type, &fact.shape);
+    Err(TractError::msg(format!("for {batch} names it gives {kind:?} [{shape:?}], not F32 {numbers}")))
+}
+
+/// tract refuses most graphs that make no sense, and panics in others: in a look-up past a table's end, say. The
+/// graph is to blame for that, and whoever runs it goes on.
+fn guarded<T>(work: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
+    // What a panic leaves behind is dropped with the run's own state, or overwritten by the next one.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+        Err(TractError::msg(format!("it panicked: {text}")))
+    })
 }
 
 fn failed(model: &str, error: &TractError) -> InferError {

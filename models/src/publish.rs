@@ -14,7 +14,7 @@ use crate::keras::{self, KerasError};
 use crate::manifest::{
     FORMAT, GOLDEN_NAMES, Golden, Limits, Manifest, Origin, Output, PARTS_LENGTH, READINGS_LENGTH, Training,
 };
-use crate::onnx::{self, ImportError};
+use crate::onnx::{self, ImportError, Latency, LatencyError};
 use crate::recipe::Recipe;
 use crate::registry::{Artifact, RegistryError, hex};
 use crate::train::{Assembled, Kept, Progress, TrainError, Workshop};
@@ -42,8 +42,11 @@ pub enum PublishError {
     /// The ONNX file is refused.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// The graph is too slow.
+    #[error(transparent)]
+    Latency(#[from] LatencyError),
     /// The graph takes or gives something else than its manifest says.
-    #[error("{what} is {got} in the graph and {said} in the manifest")]
+    #[error("graph has {got} {what}, its manifest says {said}")]
     Shape {
         /// Which number.
         what: &'static str,
@@ -152,12 +155,16 @@ fn train_one(
     store(model, made, Some(metrics), registry)
 }
 
-/// Checks an ONNX file against its manifest (operators, shape, hashes, golden vectors) and stores both.
-pub fn import(onnx: Vec<u8>, manifest: Manifest, registry: &Path) -> Result<Manifest, PublishError> {
+/// Checks an ONNX file against its manifest (operators, shape, hashes, golden vectors, time) and stores both.
+pub fn import(
+    onnx: Vec<u8>,
+    manifest: Manifest,
+    registry: &Path,
+) -> Result<(Manifest, Latency), PublishError> {
     let shape = onnx::check(&onnx)?;
     let classes = if manifest.output == Output::TwoLogits { 2 } else { 1 };
     for (what, got, said) in
-        [("tokens a name", shape.length, manifest.length), ("numbers a name", shape.classes, classes)]
+        [("tokens a name", shape.length, manifest.length), ("outputs a name", shape.classes, classes)]
     {
         if got != said {
             return Err(PublishError::Shape { what, got, said });
@@ -169,8 +176,10 @@ pub fn import(onnx: Vec<u8>, manifest: Manifest, registry: &Path) -> Result<Mani
     let id = format!("{}@{}", manifest.name, &hex(&onnx)[..8]);
     let manifest = Manifest { dvm_blake3: None, id, ..manifest };
     let artifact = Artifact::new(manifest, Cow::Owned(onnx), None)?;
+    let mut scorer = artifact.scorer(Backend::Tract).map_err(LatencyError::from)?;
+    let latency = onnx::latency(&mut *scorer, onnx::PATIENCE)?;
     artifact.store(registry, &card::text(&artifact.manifest))?;
-    Ok(artifact.manifest)
+    Ok((artifact.manifest, latency))
 }
 
 /// Measures a model on held-back names of a data folder: those of its card, if it was trained on that folder.

@@ -55,15 +55,31 @@ pub enum RegistryError {
         got: u32,
     },
     /// A file is not the one that the manifest pins.
-    #[error("{file} of {name} does not match the hash in its manifest; copy the whole folder again")]
+    #[error(
+        "{file} of {name} does not match the hash in its manifest, its BLAKE3 is {got}; copy the whole folder again, or write the manifest anew"
+    )]
     Hash {
         /// The model.
         name: String,
         /// The file.
         file: &'static str,
+        /// The hash of what is there, or `none`.
+        got: String,
+    },
+    /// A tokenizer that this version does not know.
+    #[error(
+        "manifest of {name} has tokenizer {got}; 1 (code points), 2 (text), 3 (parts) and 4 (parts in three readings) are known"
+    )]
+    Tokenizer {
+        /// The model.
+        name: String,
+        /// What the manifest says.
+        got: u8,
     },
     /// A golden vector came out otherwise.
-    #[error("{name} scores {golden:?} as {got}, its manifest says {expected}: not the model it claims to be")]
+    #[error(
+        "{name} scores {golden:?} as {got}, its manifest says {expected}: not the model it claims to be, or not its tokenizer or output"
+    )]
     Golden {
         /// The model.
         name: String,
@@ -114,14 +130,16 @@ impl Artifact {
         let refuse = |source| RegistryError::Model { name: name.clone(), source };
         manifest.spec().check().map_err(refuse)?;
         if !(tokenizer::CODE_POINTS..=tokenizer::READINGS).contains(&manifest.tokenizer) {
-            let (expected, got) = (tokenizer::READINGS, manifest.tokenizer);
-            return Err(refuse(ModelError::Tokenizer { expected, got }));
+            return Err(RegistryError::Tokenizer { name, got: manifest.tokenizer });
         }
-        if hex(&onnx) != manifest.onnx_blake3 {
-            return Err(RegistryError::Hash { name, file: "model.onnx" });
+        let got = hex(&onnx);
+        if got != manifest.onnx_blake3 {
+            return Err(RegistryError::Hash { name, file: "model.onnx", got });
         }
-        if dvm.as_deref().map(hex) != manifest.dvm_blake3 {
-            return Err(RegistryError::Hash { name, file: "model.dvm" });
+        let got = dvm.as_deref().map(hex);
+        if got != manifest.dvm_blake3 {
+            let got = got.unwrap_or_else(|| "none".into());
+            return Err(RegistryError::Hash { name, file: "model.dvm", got });
         }
         let model = match &dvm {
             Some(dvm) => Some(Arc::new(Model::decode(dvm).map_err(refuse)?)),

@@ -81,7 +81,7 @@ fn an_onnx_file_is_imported_with_its_manifest_and_scores_by_tract() {
     let small = Registry::bundled().get("small").unwrap();
     let mut manifest = small.manifest.clone();
     manifest.name = "own".into();
-    let imported = publish::import(small.onnx.to_vec(), manifest.clone(), folder.path()).unwrap();
+    let (imported, _) = publish::import(small.onnx.to_vec(), manifest.clone(), folder.path()).unwrap();
     assert_eq!(imported.dvm_blake3, None);
     let own = Registry::open(folder.path()).unwrap().get("own").unwrap();
     assert_eq!(own.best_backend(), Backend::Tract);

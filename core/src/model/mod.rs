@@ -133,14 +133,16 @@ impl Spec {
             return Err(ModelError::Name);
         }
         if !self.calibration.is_sound() {
-            return Err(ModelError::Parameter("calibration"));
+            return Err(ModelError::Parameter(
+                "calibration: slope in (0, 1e6), intercept in (-1e6, 1e6), balance in (0, 1)",
+            ));
         }
         if !(self.prior > 0.0 && self.prior < 1.0) {
-            return Err(ModelError::Parameter("prior"));
+            return Err(ModelError::Parameter("prior: it lies in (0, 1)"));
         }
         let Thresholds { allow_below, block_above } = self.thresholds;
         if !(0.0 <= allow_below && allow_below <= block_above && block_above <= 1.0) {
-            return Err(ModelError::Parameter("thresholds"));
+            return Err(ModelError::Parameter("thresholds: 0 <= allow_below <= block_above <= 1"));
         }
         Ok(())
     }

@@ -155,7 +155,8 @@ fn a_sealed_artifact_with_wrong_content_is_refused_by_its_reason() {
     assert!(matches!(Model::decode(&sealed(infinite)), Err(ModelError::WeightRange { .. })));
     let mut backwards = body;
     backwards[weights - 8..weights].copy_from_slice(&0.001f64.to_le_bytes());
-    assert_eq!(Model::decode(&sealed(backwards)), Err(ModelError::Parameter("thresholds")));
+    let refused = Model::decode(&sealed(backwards));
+    assert!(matches!(refused, Err(ModelError::Parameter(what)) if what.starts_with("thresholds")));
 }
 
 #[test]

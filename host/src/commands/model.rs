@@ -1,11 +1,13 @@
 //! `dnsvet model`: train, list, evaluate, import.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use dnsvet_models::data::Sources;
 use dnsvet_models::manifest::Manifest;
+use dnsvet_models::onnx;
 use dnsvet_models::publish::{self, PublishError};
 use dnsvet_models::recipe::Recipe;
 use dnsvet_models::registry::{Registry, RegistryError};
@@ -126,7 +128,7 @@ pub enum ModelCommandError {
         source: std::io::Error,
     },
     /// The manifest is not one.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}; examples/own-model/README.md says what a manifest holds", path.display())]
     Manifest {
         /// The file.
         path: PathBuf,
@@ -159,7 +161,9 @@ pub fn run(args: Args) -> Result<ExitCode, ModelCommandError> {
         What::Import { onnx, manifest, out } => {
             let parsed = serde_json::from_slice(&read(&manifest)?)
                 .map_err(|source| ModelCommandError::Manifest { path: manifest, source })?;
-            stored(&publish::import(read(&onnx)?, parsed, &out)?, &out);
+            let (manifest, latency) = publish::import(read_graph(&onnx)?, parsed, &out)?;
+            eprintln!("{}: {latency}", manifest.id);
+            stored(&manifest, &out);
         }
         What::ImportKeras { file, name, out } => stored(&publish::keras(&read(&file)?, &name, &out)?, &out),
     }
@@ -288,4 +292,13 @@ fn stored(manifest: &Manifest, registry: &Path) {
 
 fn read(path: &Path) -> Result<Vec<u8>, ModelCommandError> {
     fs::read(path).map_err(|source| ModelCommandError::Read { path: path.to_owned(), source })
+}
+
+/// An ONNX file, up to a byte more than is taken, so that it is refused as too large and never held whole.
+fn read_graph(path: &Path) -> Result<Vec<u8>, ModelCommandError> {
+    let failed = |source| ModelCommandError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(failed)?;
+    file.take(onnx::MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }

@@ -55,24 +55,24 @@ const OPERATORS: [&str; 45] = [
     "Where",
 ];
 /// The largest file, bytes.
-const MAX_BYTES: usize = 64 << 20;
+pub const MAX_BYTES: usize = 64 << 20;
 
 /// Why an ONNX file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// Too large.
-    #[error("ONNX file has {0} bytes; at most 64 MiB are taken")]
-    Large(usize),
+    #[error("ONNX file has more than {MAX_BYTES} bytes (64 MiB); export a smaller model")]
+    Large,
     /// No protobuf of a model.
-    #[error("not an ONNX file: {0}")]
+    #[error("not an ONNX file, or only a part of one: {0}")]
     Decode(#[from] prost::DecodeError),
     /// No graph in it.
-    #[error("ONNX file has no graph")]
+    #[error("not an ONNX file: there is no graph in it")]
     NoGraph,
     /// An operator that is not allowed.
-    #[error("operator {op} (node {node:?}) is not among those that are run here")]
+    #[error("operator {op} (node {node:?}) is not run here; export that part as these: {}", OPERATORS.join(", "))]
     Operator {
-        /// Its type.
+        /// Its type, behind its domain if that is not ONNX's own.
         op: String,
         /// The node that uses it.
         node: String,
@@ -81,10 +81,10 @@ pub enum ImportError {
     #[error("tensor {0:?} lies in another file; save the model with its weights inside")]
     External(String),
     /// Other inputs than one.
-    #[error("graph needs one input `tokens`, int64 [n, length]; it has {0}")]
+    #[error("graph needs one input `{INPUT}`, int64 [n, length], n left open; it has {0}")]
     Input(String),
     /// Other outputs than one.
-    #[error("graph needs one output, float [n] or [n, classes]; it has {0}")]
+    #[error("graph needs one output, float [n] or [n, classes], n left open; it has {0}")]
     Output(String),
 }
 
@@ -100,16 +100,20 @@ pub struct Shape {
 /// Checks operators, input and output of an ONNX file.
 pub fn check(bytes: &[u8]) -> Result<Shape, ImportError> {
     if bytes.len() > MAX_BYTES {
-        return Err(ImportError::Large(bytes.len()));
+        return Err(ImportError::Large);
     }
     let graph = ModelProto::decode(bytes)?.graph.ok_or(ImportError::NoGraph)?;
     for node in &graph.node {
-        let op = node.op_type.as_str();
-        if !OPERATORS.contains(&op) {
-            return Err(ImportError::Operator { op: op.to_owned(), node: node.name.clone() });
+        let plain = matches!(node.domain.as_str(), "" | "ai.onnx");
+        if !plain || !OPERATORS.contains(&node.op_type.as_str()) {
+            let domain = if plain { String::new() } else { format!("{}.", node.domain) };
+            let op = format!("{domain}{}", node.op_type);
+            return Err(ImportError::Operator { op, node: node.name.clone() });
         }
     }
-    for tensor in &graph.initializer {
+    let attributes = graph.node.iter().flat_map(|node| &node.attribute);
+    let constants = attributes.filter_map(|attribute| attribute.t.as_ref());
+    for tensor in graph.initializer.iter().chain(constants) {
         if !tensor.external_data.is_empty() {
             return Err(ImportError::External(tensor.name.clone()));
         }
@@ -119,17 +123,20 @@ pub fn check(bytes: &[u8]) -> Result<Shape, ImportError> {
         graph.input.iter().filter(|input| !graph.initializer.iter().any(|t| t.name == input.name)).collect();
     let length = match inputs.as_slice() {
         [input] if input.name == INPUT => match axes(input, DataType::Int64).as_deref() {
-            Some([_, Some(length)]) if (1..=2_048).contains(length) => *length as usize,
-            _ => return Err(ImportError::Input(format!("{INPUT} of another type or shape"))),
+            Some([None, Some(length)]) if (1..=2_048).contains(length) => *length as usize,
+            _ => return Err(ImportError::Input(described(input))),
         },
-        [input] => return Err(ImportError::Input(format!("{:?}", input.name))),
+        [input] => return Err(ImportError::Input(described(input))),
         other => return Err(ImportError::Input(format!("{} inputs", other.len()))),
     };
     let classes = match graph.output.as_slice() {
+        [output] if !graph.node.iter().any(|node| node.output.contains(&output.name)) => {
+            return Err(ImportError::Output(format!("{:?}, which no node gives", output.name)));
+        }
         [output] => match axes(output, DataType::Float).as_deref() {
-            Some([_]) => 1,
-            Some([_, Some(classes)]) if (1..=64).contains(classes) => *classes as usize,
-            _ => return Err(ImportError::Output(format!("{:?} of another type or shape", output.name))),
+            Some([None]) => 1,
+            Some([None, Some(classes)]) if (1..=64).contains(classes) => *classes as usize,
+            _ => return Err(ImportError::Output(described(output))),
         },
         other => return Err(ImportError::Output(format!("{} outputs", other.len()))),
     };
@@ -147,4 +154,22 @@ fn axes(value: &ValueInfoProto, kind: DataType) -> Option<Vec<Option<i64>>> {
         _ => None,
     };
     Some(shape.dim.iter().map(|dimension| axis(&dimension.value)).collect())
+}
+
+/// A tensor as a person reads it: `tokens`, float [n, 66].
+fn described(value: &ValueInfoProto) -> String {
+    let Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), .. }) = &value.r#type else {
+        return format!("`{}`, no tensor", value.name);
+    };
+    let kind = DataType::try_from(tensor.elem_type).map_or("of unknown type", |kind| kind.as_str_name());
+    let Some(shape) = &tensor.shape else {
+        return format!("`{}`, {} of no stated shape", value.name, kind.to_lowercase());
+    };
+    let axis = |value: &Option<Value>| match value {
+        Some(Value::DimValue(length)) => length.to_string(),
+        Some(Value::DimParam(name)) if !name.is_empty() => name.clone(),
+        _ => "?".to_owned(),
+    };
+    let axes: Vec<String> = shape.dim.iter().map(|dimension| axis(&dimension.value)).collect();
+    format!("`{}`, {} [{}]", value.name, kind.to_lowercase(), axes.join(", "))
 }

@@ -6,9 +6,11 @@
 
 mod build;
 mod check;
+mod latency;
 
 pub use build::{seed, stack};
-pub use check::{ImportError, Shape, check};
+pub use check::{ImportError, MAX_BYTES, Shape, check};
+pub use latency::{Latency, LatencyError, PATIENCE, latency};
 
 /// The input of every graph.
 pub const INPUT: &str = "tokens";
