@@ -4,6 +4,7 @@
 mod models;
 mod rules;
 mod swap;
+mod tunnels;
 
 use super::*;
 use crate::host::Scripted;

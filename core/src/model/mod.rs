@@ -24,6 +24,7 @@ pub mod look_alike;
 mod near;
 pub mod parts;
 pub mod seed;
+pub mod shape;
 mod skeleton;
 pub mod stack;
 pub mod table;
@@ -37,6 +38,7 @@ pub use features::{Reading, features};
 pub use look_alike::{LookAlike, look_alike};
 pub use parts::Parts;
 pub use seed::Seed;
+pub use shape::{Shape, shape};
 pub use stack::{Member, Stack, StackWeights, SuffixWeights};
 pub use table::{BankWeights, Scratch, Table, TableWeights};
 

@@ -141,6 +141,10 @@ pub struct Group {
     /// Distinct names under one registrable domain from one client in a minute that make a tunnel. More than
     /// 1,420 are not told apart: from 1,421 on there is no limit. Each worker counts what reaches it.
     pub tunnel_names_per_minute: u32,
+    /// Bytes that such names could have carried in a minute that make a tunnel, however few they are: by default what
+    /// 200 look-ups of 40 bytes carry, longer than those of anti-virus programs and content networks. Has no say
+    /// where `tunnel_names_per_minute` is no limit.
+    pub tunnel_bytes_per_minute: u32,
     /// Windows in which a name is blocked, or a list holds.
     pub schedules: Vec<Schedule>,
     /// Question types that are answered NODATA, by name or number: `["HTTPS", "SVCB"]`.
@@ -175,6 +179,7 @@ impl Default for Group {
             keep_clients_here: false,
             client_callouts_per_s: 50,
             tunnel_names_per_minute: 200,
+            tunnel_bytes_per_minute: 8_000,
             schedules: Vec::new(),
             rules: Vec::new(),
             bundles: Vec::new(),

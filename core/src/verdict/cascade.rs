@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::model::{Brands, Model, look_alike};
 
 use crate::message::QueryType;
-use crate::model::tunnel::TunnelSketch;
+use crate::model::tunnel::{FLOOD_NAMES_PER_MINUTE, MAX_COUNT, TunnelSketch};
 use crate::name::Name;
 use crate::policy::budget::Budgets;
 use crate::policy::ddr;
@@ -166,6 +166,8 @@ pub struct Case {
     wrapped: bool,
     /// The scorer's word was known from before.
     score_known: bool,
+    /// The registrable domain is flooded with names, so the scorer is not asked about them.
+    flood: bool,
     /// What a list in log mode would have done.
     shadow: Option<(Action, Reason, String)>,
 }
@@ -198,6 +200,7 @@ impl Case {
             passing: false,
             wrapped: world.runs(Step::Mode),
             score_known: false,
+            flood: false,
             shadow: None,
         };
         let said = Self::question_line(&case.name, qtype);
@@ -456,16 +459,33 @@ impl Case {
 
     fn tunnel(&mut self, world: &mut World<'_>) -> Flow {
         let limit = self.held.group.tunnel_names_per_minute;
+        let carried = self.held.group.tunnel_bytes_per_minute;
         let Some(registrable) = self.name.registrable_domain().filter(|r| *r != self.name.as_str()) else {
             return self.next(Step::Tunnel, "no subdomain");
         };
-        let names = world.tunnel.observe(self.client, registrable, &self.name, world.now_ms);
-        if names <= limit || world.is_popular(&self.name) {
+        let seen = world.tunnel.observe(self.client, registrable, &self.name, world.now_ms);
+        let too_many = seen.names > limit;
+        let too_long = seen.bytes > carried && limit < MAX_COUNT;
+        let flood = seen.everybodys > FLOOD_NAMES_PER_MINUTE;
+        if !(too_many || too_long || flood) || world.is_popular(&self.name) {
             return self.next(Step::Tunnel, format!("within {limit} names a minute under {registrable}"));
         }
         self.passing = true;
+        if !(too_many || too_long) {
+            self.flood = true;
+            let most = FLOOD_NAMES_PER_MINUTE;
+            let said = format!("flood: more than {most} names a minute of all clients under {registrable}");
+            return self.next(Step::Tunnel, said);
+        }
         let rule = format!("tunnel:{registrable}");
-        self.say(Step::Tunnel, format!("more than {limit} names a minute under {registrable}"));
+        self.say(
+            Step::Tunnel,
+            if too_many {
+                format!("more than {limit} names a minute under {registrable}")
+            } else {
+                format!("names that carry more than {carried} bytes a minute under {registrable}")
+            },
+        );
         ControlFlow::Break(self.model_block(Reason::Tunnel, rule))
     }
 
@@ -494,7 +514,7 @@ impl Case {
                 self.say(Step::Budget, WITHIN_BUDGET);
                 return Next::Settled(self.scored(world, Scored::Result(result, model)));
             }
-            if !world.runs(Step::Budget) || self.within_budget(world) {
+            if !self.flood && (!world.runs(Step::Budget) || self.within_budget(world)) {
                 self.say(Step::Budget, WITHIN_BUDGET);
                 return Next::AskScorer;
             }
@@ -515,7 +535,8 @@ impl Case {
         let registrable = self.name.registrable_domain().unwrap_or(self.name.as_str()).to_owned();
         let p = world.small_p(&registrable).unwrap_or_default();
         self.score = Some(p);
-        self.line(Step::Budget, format!("no callout left in the budget: {registrable} decides"), Some(p));
+        let why = if self.flood { "no callout in a flood" } else { "no callout left in the budget" };
+        self.line(Step::Budget, format!("{why}: {registrable} decides"), Some(p));
         if p >= block_above {
             return self.block_unless_popular(world, Reason::Budget);
         }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
-use dnsvet_core::model::{Brands, Thresholds, UNLISTED_PRIOR, look_alike, sigmoid};
+use dnsvet_core::model::{Brands, Thresholds, UNLISTED_PRIOR, look_alike, shape, sigmoid};
 use dnsvet_core::name::{Name, NameError};
 use dnsvet_models::infer::{InferError, Scorer};
 use dnsvet_models::registry::{Artifact, Registry, RegistryError};
@@ -26,8 +26,9 @@ const BATCH: usize = 8_192;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The score is in [0, 1], higher is more malicious. Without --model it is the cascade's: the small
-model's calibrated score, or the large one's where the small one is uncertain, or the look-alike rule's
-where that is higher. A line that is no name goes to standard error with its number; the others are scored, and the exit code is 1.
+model's calibrated score, or the large one's where the small one is uncertain, or what the look-alike rule
+or the name-shape rule (labels full of data, as tunnels write them) gives where that is higher. A line that is no name goes to standard error with its number; the others are
+scored, and the exit code is 1.
 
 Examples:
   printf 'example.com\\nqx7-login.top\\n' | dnsvet score
@@ -212,10 +213,12 @@ impl Source {
                 }
                 let finish = |(odds, name): (Result<f64, String>, &&str)| {
                     let odds = odds?;
-                    let imitation = Name::parse(name).ok().and_then(|name| look_alike(&name, brands));
-                    // The rule's score is a probability among unlisted names, a model's one at even shares.
+                    let name = Name::parse(name).ok();
+                    let imitation = name.as_ref().and_then(|name| Some(look_alike(name, brands)?.score));
+                    let data = name.as_ref().and_then(|name| Some(shape(name)?.score));
+                    // A rule's score is a probability among unlisted names, a model's one at even shares.
                     let even = |score: f64| log_odds(score) - log_odds(UNLISTED_PRIOR);
-                    let odds = imitation.map_or(odds, |found| odds.max(even(found.score)));
+                    let odds = [imitation, data].into_iter().flatten().map(even).fold(odds, f64::max);
                     Ok(if logit { odds } else { sigmoid(odds) })
                 };
                 odds.into_iter().zip(names).map(finish).collect()
@@ -348,5 +351,19 @@ mod tests {
         assert!((0..names.len()).all(|i| cascade[i] > small[i].min(large[i]) - 1e-12));
         let imitation = Source::open(&args(None)).unwrap().score(&["paypa1.com"], false).unwrap();
         assert!(imitation[0].as_ref().is_ok_and(|score| *score >= 0.9), "{imitation:?}");
+    }
+
+    #[test]
+    fn the_cascades_score_is_the_name_shapes_where_that_is_highest() {
+        let args = Args { model: None, registry: None, logit: true, scorer: None };
+        let mut source = Source::open(&args).unwrap();
+        let data = "mfrggzdfmztwq2lknnwg23tpobyxe43uov3ho6dzpiydcmrtgq2tmnzyha4q";
+        let tunnel = format!("{data}.{data}.corner-shop.com");
+        let found = shape(&Name::parse(&tunnel).unwrap()).unwrap();
+        let even = log_odds(found.score) - log_odds(UNLISTED_PRIOR);
+        let scores = source.score(&[&tunnel, "www.corner-shop.com"], true).unwrap();
+        let scores: Vec<f64> = scores.into_iter().map(Result::unwrap).collect();
+        assert!(scores[0] >= even && even > 4.0, "{scores:?}, {even}");
+        assert!(scores[1] < 0.0, "{scores:?}");
     }
 }

@@ -10,13 +10,13 @@ use crate::snapshot::ListInfo;
 const SMALL: &[u8] = include_bytes!("../../../../models/artifacts/small/model.dvm");
 
 /// Names of the three kinds that the small model makes: it allows, blocks, leaves open.
-struct Kinds {
-    benign: String,
-    malicious: String,
-    open: Vec<String>,
+pub(super) struct Kinds {
+    pub(super) benign: String,
+    pub(super) malicious: String,
+    pub(super) open: Vec<String>,
 }
 
-fn kinds() -> Kinds {
+pub(super) fn kinds() -> Kinds {
     let model = Model::decode(SMALL).unwrap();
     let (low, high) = (model.thresholds().allow_below, model.thresholds().block_above.max(0.9));
     let mut state = 7u64;
@@ -42,7 +42,7 @@ fn kinds() -> Kinds {
 }
 
 /// A filter with the small model, `popular` in two popular lists, and a brand.
-fn with_model(popular: &str, policy: Policy) -> Filter {
+pub(super) fn with_model(popular: &str, policy: Policy) -> Filter {
     let mut builder = builder();
     for list in ["first", "second"] {
         let list = builder.list(list, Role::Popular, "MIT");
@@ -56,7 +56,7 @@ fn skipping(step: Option<Step>, change: impl FnOnce(&mut Group)) -> Policy {
     Policy { skip_steps: step.into_iter().collect(), ..policy(change) }
 }
 
-fn ask(filter: &mut Filter, host: &mut Scripted, ticket: u32, text: &str) -> Outcome {
+pub(super) fn ask(filter: &mut Filter, host: &mut Scripted, ticket: u32, text: &str) -> Outcome {
     let wire = question(text, rtype::A);
     filter.ask(
         host,
@@ -65,7 +65,7 @@ fn ask(filter: &mut Filter, host: &mut Scripted, ticket: u32, text: &str) -> Out
     )
 }
 
-fn scorer_says(name: &str, class: &str, p: f64) -> Reply {
+pub(super) fn scorer_says(name: &str, class: &str, p: f64) -> Reply {
     let result =
         ScoreResult { name: name.into(), score: Some(p), p: Some(p), class: Some(class.into()), error: None };
     let reply = ScoreReply { model: "large@1".into(), device: "cpu".into(), results: vec![result] };
