@@ -47,6 +47,7 @@ fn bag() -> Bag {
     let bytes = |count: usize| noise(count, 250.0).into_iter().map(|value| value as i8);
     let rows: Vec<i8> = bytes(bag::DIMENSIONS << bits).collect();
     Bag::new(BagWeights {
+        reading: Reading::Labels,
         bits,
         rows: rows.as_chunks::<{ bag::DIMENSIONS }>().0.to_vec(),
         scale: [0.01; bag::DIMENSIONS],
