@@ -8,7 +8,7 @@ use dnsvet_core::model::bag::DIMENSIONS;
 use dnsvet_core::model::stack::SUFFIX_BITS;
 use dnsvet_core::model::tokenizer::ALPHABET;
 use dnsvet_core::model::{
-    Bag, BagWeights, BankWeights, Brands, Calibration, Member, Model, Network, Seed, Spec, Stack,
+    Bag, BagWeights, BankWeights, Brands, Calibration, Member, Model, Network, Reading, Seed, Spec, Stack,
     StackWeights, SuffixWeights, Table, TableWeights, Thresholds,
 };
 use dnsvet_core::name::Name;
@@ -122,6 +122,7 @@ pub fn model() -> Model {
 pub fn stack_model() -> Model {
     let Network::Table(table) = model().network().clone() else { unreachable!("it is a table") };
     let bag = Bag::new(BagWeights {
+        reading: Reading::Labels,
         bits: 1,
         rows: vec![[3; DIMENSIONS], [-7; DIMENSIONS]],
         scale: [0.25; DIMENSIONS],
