@@ -69,7 +69,14 @@ export interface Vetting {
   decided: Decided[];
 }
 
+/** A decision that waits for another person. */
+export interface Proposed {
+  state: "proposed";
+  detail: string;
+}
+
 export interface InForce {
+  state?: undefined;
   name: string;
   decision: Decision;
   scope: Scope;

@@ -1,6 +1,6 @@
 /** Decisions on names: made, shown with their undo, and taken back. */
 import { post, said } from "./api";
-import type { Decision, InForce, Scope } from "./types";
+import type { Decision, InForce, Proposed, Scope } from "./types";
 
 export interface Note {
   key: number;
@@ -31,8 +31,12 @@ export function dismiss(which: number) {
 /** Decides on a name; `before` is what undo goes back to. True once it is in force. */
 export async function vet(name: string, decision: Decision, before: Decision = "none", scope: Scope = "suffix"): Promise<boolean> {
   try {
-    const done = await post<InForce>("/api/v1/vetting", { name, decision, scope });
+    const done = await post<InForce | Proposed>("/api/v1/vetting", { name, decision, scope });
     decisions.count++;
+    if (done.state === "proposed") {
+      note(`${decision}: not in force. ${done.detail}`, true, name);
+      return false;
+    }
     if (decision === "none") note(`Decision taken back, in force after ${done.took_ms} ms`, false, name);
     else note(`${decision}, in force after ${done.took_ms} ms`, false, name, () => void vet(name, before, decision, scope));
     return true;
