@@ -182,17 +182,6 @@ pub fn import(
     Ok((artifact.manifest, latency))
 }
 
-/// Measures a model on held-back names of a data folder: those of its card, if it was trained on that folder.
-pub fn evaluate(artifact: &Artifact, data: &Path) -> Result<Metrics, PublishError> {
-    let manifest = &artifact.manifest;
-    let Some(model) = artifact.model() else {
-        return Err(PublishError::NotTrained(manifest.name.clone()));
-    };
-    let (sources, sample, seed) =
-        manifest.training.map_or_else(Default::default, |t| (t.sources, t.sample, t.seed));
-    Ok(measure(model, &Corpus::load(data, sources, sample, seed)?.test))
-}
-
 fn measure(model: &Model, examples: &[Example]) -> Metrics {
     let p = |logit| model.probability(logit, model.prior());
     evaluate::metrics(&score(model, examples), model.thresholds(), p)

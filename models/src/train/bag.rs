@@ -224,7 +224,7 @@ fn share<R: Real>(count: usize) -> R {
 }
 
 impl BagParams<f32> {
-    /// The content's logit in bytes: each dimension is cut to six standard deviations and gets 255 steps.
+    /// The content's logit in bytes: each dimension is cut to twenty standard deviations and gets 255 steps.
     pub fn quantised(&self) -> Result<Bag, ModelError> {
         let rows = self.rows.as_chunks::<DIMENSIONS>().0;
         let mut scale = [0.0f32; DIMENSIONS];
@@ -232,7 +232,7 @@ impl BagParams<f32> {
             let squares: f64 = rows.iter().map(|row| f64::from(row[dimension]).powi(2)).sum();
             let largest = rows.iter().map(|row| row[dimension].abs()).fold(0.0, f32::max);
             let deviation = (squares / rows.len() as f64).sqrt() as f32;
-            *scale = (6.0 * deviation).min(largest).max(1e-9) / 127.0;
+            *scale = (20.0 * deviation).min(largest).max(1e-9) / 127.0;
         }
         let step = |(value, scale): (f32, f32)| (value / scale).round().clamp(-127.0, 127.0) as i8;
         let quantise = |row: &[f32; DIMENSIONS]| {
@@ -427,7 +427,7 @@ mod tests {
                 let mut found = Vec::new();
                 features(parts.content, reading, &mut found);
                 let bytes = f64::from(bag.logit(&found) + suffix.unbound(&found, "com"));
-                assert!((bytes - logit).abs() < 0.05 + 0.05 * logit.abs(), "{bytes} for {logit}");
+                assert!((bytes - logit).abs() < 0.05 + 0.1 * logit.abs(), "{bytes} for {logit}");
             }
         }
     }
@@ -437,7 +437,7 @@ mod tests {
         // Benign under .com only, malicious under .top only, the contents alike: the suffix is all there is to learn.
         let example = |i: usize, suffix: &str, class| Example {
             weight: 1.0,
-            ..Example::new(format!("n{i}.{suffix}"), class, false, "list".into())
+            ..Example::new(format!("n{}.{suffix}", i / 2), class, false, "list".into())
         };
         let names = (0..2_000).map(|i| match i % 2 {
             0 => example(i, "com", Class::Benign),
@@ -448,7 +448,7 @@ mod tests {
         let params = train(&RECIPE, run, &corpus.split(None), &mut |_| {});
         let logit = |name: &str| params.forward(&Parts::of(name), &mut Slopes::default());
         // One benign copy of a fifth of the weight stands against each malicious name there.
-        let odds = logit("n5000.top");
+        let odds = logit("n500.top");
         assert!((0.5..3.0).contains(&odds), "{odds}, where (1 / 0.2).ln() is 1.6");
     }
 }
