@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A decision that blocks (malicious, honeypot) waits as *proposed* for a second person
-//! - if the name is popular: in so many popularity lists that no model may block it either, or
+//! - if the name is popular: a registrable domain, or its `www.`, in so many popularity lists that no model may block
+//!   it either, or
 //! - if its author blocked [`MOST_LATELY`] other names within [`LATELY`].
 //!
 //! A person is an identity: a user, a token, or whoever uses the control socket (`local`). An admin who is the only
@@ -208,8 +209,13 @@ impl Control {
         Ok(self.state.close_request(who.tenant, name, &who.name, said, now_ms())?)
     }
 
-    /// Whether the snapshot in force has a name for popular, so that no model may block it.
+    /// Whether the snapshot in force has a registrable domain, or its `www.`, for popular, so that no model may block
+    /// it. Other names below a popular one are few people's business.
     fn is_popular(&self, name: &Name) -> bool {
+        let bare = name.as_str().strip_prefix("www.").unwrap_or(name.as_str());
+        if name.registrable_domain().is_some_and(|domain| domain != bare) {
+            return false;
+        }
         self.published().is_some_and(|published| {
             let snapshot = &published.opened;
             snapshot.popularity(name) >= snapshot.policy().popular_lists.max(1)
