@@ -6,8 +6,9 @@ use axum::extract::rejection::JsonRejection;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Api, Problem, socket};
+use super::{Api, Problem};
 use crate::store::StoreError;
+use crate::store::control::Identity;
 
 /// `POST /lists/update`
 #[derive(Debug, Deserialize)]
@@ -46,7 +47,7 @@ pub async fn accept(
     let Json(Accept { name }) = accept.map_err(|rejected| Problem::bad_request(rejected.body_text()))?;
     let control = api.control.clone();
     let taken = tokio::task::spawn_blocking(move || {
-        control.accept_list(&socket::local(), &name)?;
+        control.accept_list(&Identity::local(), &name)?;
         Ok::<_, crate::control::ControlError>((name, control.status()))
     });
     let (name, status) = taken.await.map_err(|_| StoreError::Closed)??;

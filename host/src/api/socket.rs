@@ -16,8 +16,8 @@ use tokio::net::{UnixListener, UnixSocket};
 
 use super::{Api, Problem, lists, relief, vetting};
 use crate::control::socket_path;
-use crate::store::control::{Identity, Role};
-use crate::store::{StoreError, Tenant};
+use crate::store::StoreError;
+use crate::store::control::Identity;
 
 /// Longer than any compile of lists.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -66,44 +66,39 @@ impl ControlSocket {
     }
 }
 
-/// Whoever can open the socket.
-pub(super) fn local() -> Identity {
-    Identity { name: "local".into(), role: Role::Admin, tenant: Tenant::DEFAULT }
-}
-
 async fn vet(
     State(api): State<Api>,
     decide: Result<Json<vetting::Decide>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    vetting::decide_as(&api, &local(), decide).await
+    vetting::decide_as(&api, &Identity::local(), decide).await
 }
 
 async fn confirm(
     State(api): State<Api>,
     confirm: Result<Json<vetting::second::Confirm>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
-    vetting::second::confirm_as(&api, &local(), confirm).await
+    vetting::second::confirm_as(&api, &Identity::local(), confirm).await
 }
 
 async fn undo(
     State(api): State<Api>,
     undo: Result<Json<vetting::second::Undo>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
-    vetting::second::undo_as(&api, &local(), undo).await
+    vetting::second::undo_as(&api, &Identity::local(), undo).await
 }
 
 async fn unblock(
     State(api): State<Api>,
     asked: Result<Json<relief::UnblockRequest>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
-    relief::unblock_as(&api, local(), asked).await
+    relief::unblock_as(&api, Identity::local(), asked).await
 }
 
 async fn pause(
     State(api): State<Api>,
     asked: Result<Json<relief::PauseRequest>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
-    relief::pause_as(&api, local(), asked).await
+    relief::pause_as(&api, Identity::local(), asked).await
 }
 
 async fn reload(State(api): State<Api>) -> Result<Json<Value>, Problem> {

@@ -23,9 +23,10 @@ use crate::store::{StoreError, Tenant};
 /// Decide on a name: benign, malicious, honeypot, or none to take a decision back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Who blocks a popular name, or more than 20 names within 10 minutes, only proposes it: this command then says so and ends
-with 1, and the name is answered as before until another person confirms it. Whoever uses this command on a machine is one
-person, called `local`. An admin who is the only person decides with --alone; the audit trail says so.
+Who blocks a popular name (a registrable domain or its www. in two popularity lists) only proposes it: this command then
+says so and ends with 1, and the name is answered as before until another person confirms it. Whoever uses this command on
+a machine is one person, called `local`, who owns the data folder and so decides with --alone too; the audit trail says
+so. Over the API, the same holds for more than 20 names within 10 minutes.
 
 --export writes the decisions in force as rows `name<TAB>class<TAB>author<TAB>time` for training: class is benign or
 malicious, time in milliseconds since 1970. Decisions of people are all that is written: query logs never become labels,

@@ -66,6 +66,18 @@ pub struct Identity {
     pub tenant: Tenant,
 }
 
+impl Identity {
+    /// Whoever can open the control socket: an owner of the data folder.
+    pub fn local() -> Self {
+        Self { name: "local".into(), role: Role::Admin, tenant: Tenant::DEFAULT }
+    }
+
+    /// Whether this is [`Identity::local`].
+    pub fn owns_folder(&self) -> bool {
+        *self == Self::local()
+    }
+}
+
 /// A user's stored password and role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {

@@ -297,6 +297,12 @@ async fn the_command_ends_with_1_where_it_only_proposes_and_is_one_person() {
     assert_eq!(server.vetted("popular5.example"), Some(Vetted::Malicious));
     assert_eq!(vet_command(&server, "--undo-since 1h --author token:vetter").await, done);
     assert_eq!((server.vetted("popular5.example"), server.vetted("plain.example").is_some()), (None, true));
+
+    // The owner of the data folder writes lists as well: numbers alone wait for nobody.
+    for at in 0..25 {
+        assert_eq!(vet_command(&server, &format!("n{at}.example malicious")).await, done, "{at}");
+    }
+    assert_eq!(server.vetted("n24.example"), Some(Vetted::Malicious));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,11 +9,12 @@
 //! A decision that blocks (malicious, honeypot) waits as *proposed* for a second person
 //! - if the name is popular: a registrable domain, or its `www.`, in so many popularity lists that no model may block
 //!   it either, or
-//! - if its author blocked [`MOST_LATELY`] other names within [`LATELY`].
+//! - if its author blocked [`MOST_LATELY`] other names within [`LATELY`], and does not own the data folder.
 //!
-//! A person is an identity: a user, a token, or whoever uses the control socket (`local`). An admin who is the only
-//! person says `alone`: then nothing waits, and the audit trail says `vet alone`. Decisions that free a name, or take
-//! one back, never wait.
+//! A person is an identity: a user, a token, or whoever uses the control socket (`local`), which is open to the owner of
+//! the data folder only. Owners write lists as they like, so numbers prove nothing against them; a popular name they may
+//! still have mistyped. An admin who is the only person says `alone`: then nothing waits, and the audit trail says
+//! `vet alone`. Decisions that free a name, or take one back, never wait.
 //!
 //! The surprise: a proposal changes no snapshot, so a flood of them costs no compile.
 
@@ -118,7 +119,8 @@ impl Control {
             asked.push(Asked { row, popular: decision.blocks() && self.is_popular(&name) });
         }
         let since_ms = time_ms.saturating_sub(LATELY.as_millis() as u64);
-        let limit = (!alone).then_some(Limit { most: MOST_LATELY, since_ms });
+        let most = if who.owns_folder() { usize::MAX } else { MOST_LATELY };
+        let limit = (!alone).then_some(Limit { most, since_ms });
         let whole = together.map(|label| {
             format!("{label}: {} names {}: {}", asked.len(), decision.as_str(), first_names(&asked))
         });

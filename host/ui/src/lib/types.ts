@@ -76,7 +76,7 @@ export interface Proposed {
 }
 
 export interface InForce {
-  state?: undefined;
+  state: "in_force";
   name: string;
   decision: Decision;
   scope: Scope;
