@@ -28,38 +28,44 @@ pub struct Scored<'a> {
 
 /// Area under the ROC curve of `(score, malicious)`; ties count half. 0.5 if a class is empty.
 pub fn auc(scored: &[(f64, bool)]) -> f64 {
-    let mut order: Vec<&(f64, bool)> = scored.iter().collect();
-    order.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let positives = order.iter().filter(|(_, malicious)| *malicious).count() as f64;
-    let negatives = order.len() as f64 - positives;
-    if positives == 0.0 || negatives == 0.0 {
+    let class = |wanted: bool| -> Vec<f64> {
+        scored.iter().filter(|(_, malicious)| *malicious == wanted).map(|(score, _)| *score).collect()
+    };
+    let (negatives, positives) = (class(false), class(true));
+    if negatives.is_empty() || positives.is_empty() {
         return 0.5;
     }
-    let mut ranks = 0.0;
-    for (start, tied) in ties(&order) {
-        let malicious = tied.iter().filter(|(_, malicious)| *malicious).count() as f64;
-        ranks += malicious * (start as f64 + (tied.len() as f64 + 1.0) / 2.0);
-    }
-    (ranks - positives * (positives + 1.0) / 2.0) / (positives * negatives)
+    placements(&positives, &negatives).iter().sum::<f64>() / positives.len() as f64
 }
 
-/// Runs of equal scores, each with the index of its first.
-fn ties<'a, 'b>(order: &'b [&'a (f64, bool)]) -> impl Iterator<Item = (usize, &'b [&'a (f64, bool)])> {
-    let mut start = 0;
-    order.chunk_by(|a, b| a.0 == b.0).map(move |tied| {
-        let at = start;
-        start += tied.len();
-        (at, tied)
-    })
+/// The share of `others` that each score is above, ties counting half; `others` is not empty.
+pub(crate) fn placements(scores: &[f64], others: &[f64]) -> Vec<f64> {
+    let others = descending(others.to_vec());
+    let place = |score: &f64| {
+        let above = others.partition_point(|other| other > score);
+        let not_below = others.partition_point(|other| other >= score);
+        1.0 - (above + not_below) as f64 / (2 * others.len()) as f64
+    };
+    scores.iter().map(place).collect()
+}
+
+/// Scores, highest first.
+pub(crate) fn descending(mut scores: Vec<f64>) -> Vec<f64> {
+    scores.sort_unstable_by(|a, b| b.total_cmp(a));
+    scores
+}
+
+/// How many of `count` names may be flagged at a rate. A whole number times its inverse is that number, rounding or
+/// not.
+pub(crate) fn allowed(count: usize, rate: f64) -> usize {
+    (rate * count as f64 + 1e-9).floor() as usize
 }
 
 /// The share of `positives` at or above the lowest threshold that at most the share `rate` of `negatives`
 /// reaches.
 pub fn recall_at(negatives: &[f64], positives: &[f64], rate: f64) -> f64 {
-    let mut descending = negatives.to_vec();
-    descending.sort_by(|a, b| b.total_cmp(a));
-    let allowed = (rate * descending.len() as f64).floor() as usize;
-    let above = descending.get(allowed).copied().unwrap_or(f64::NEG_INFINITY);
+    let descending = descending(negatives.to_vec());
+    let above = descending.get(allowed(descending.len(), rate)).copied().unwrap_or(f64::NEG_INFINITY);
     let found = positives.iter().filter(|score| **score > above).count();
     found as f64 / positives.len().max(1) as f64
 }

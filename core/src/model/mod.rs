@@ -348,4 +348,6 @@ impl Model {
 }
 
 #[cfg(test)]
+mod fitting;
+#[cfg(test)]
 mod tests;

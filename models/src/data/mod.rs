@@ -133,6 +133,8 @@ pub struct Corpus {
 /// Who learns, and who is held back.
 #[derive(Debug, Default)]
 pub struct Split<'a> {
+    /// Which fold is held back, if any.
+    pub fold: Option<usize>,
     /// Weights are fitted on these.
     pub train: Vec<&'a Example>,
     /// The epoch to keep is chosen by these, 5 % of the domains that are not held back.
@@ -198,7 +200,7 @@ impl Corpus {
 
     /// Holds back one of the [`FOLDS`], or none.
     pub fn split(&self, fold: Option<usize>) -> Split<'_> {
-        let mut split = Split::default();
+        let mut split = Split { fold, ..Split::default() };
         for (at, example) in self.learning.iter().enumerate() {
             let domain = example.domain();
             if fold == Some((hash(domain, 2) % FOLDS as u64) as usize) {

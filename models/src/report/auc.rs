@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::interval::Z;
+use crate::evaluate::placements;
 
 /// The chance that a malicious name scores above a benign one; equal scores count half.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -21,24 +22,12 @@ pub struct Auc {
 impl Auc {
     /// Of scores in any order; neither side is empty.
     pub fn of(negatives: &[f64], positives: &[f64]) -> Self {
-        let over: Vec<f64> = placements(positives, negatives);
-        let under: Vec<f64> = placements(negatives, positives);
+        let over = placements(positives, negatives);
+        let under = placements(negatives, positives);
         let area = mean(&over);
         let error = (variance(&over) / over.len() as f64 + variance(&under) / under.len() as f64).sqrt();
         Self { area, low: (area - Z * error).max(0.0), high: (area + Z * error).min(1.0) }
     }
-}
-
-/// The share of `others` below each score, equal ones half.
-fn placements(scores: &[f64], others: &[f64]) -> Vec<f64> {
-    let mut others = others.to_vec();
-    others.sort_unstable_by(f64::total_cmp);
-    let place = |score: &f64| {
-        let below = others.partition_point(|other| other < score);
-        let not_above = others.partition_point(|other| other <= score);
-        (below + not_above) as f64 / (2 * others.len()) as f64
-    };
-    scores.iter().map(place).collect()
 }
 
 fn mean(values: &[f64]) -> f64 {

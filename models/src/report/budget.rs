@@ -11,6 +11,7 @@ use dnsvet_core::hash;
 use serde::{Deserialize, Serialize};
 
 use super::{RATES, Row, interval, roc};
+use crate::evaluate::{allowed, descending};
 
 /// One budget, set on one half and counted on the other.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -52,7 +53,7 @@ pub(super) fn budgets(rows: &[Row<'_>]) -> Vec<Budget> {
     for (domain, score) in worst {
         halves[half(domain)].push(score);
     }
-    let [set_on, counted_on] = halves.map(roc::descending);
+    let [set_on, counted_on] = halves.map(descending);
     if set_on.is_empty() || counted_on.is_empty() {
         return Vec::new();
     }
@@ -64,8 +65,7 @@ fn budget(rate: f64, set_on: &[f64], others: &[f64]) -> Budget {
     let counted = others.partition_point(|score| *score > threshold);
     let expected = rate * others.len() as f64;
     let [low, high] = interval::poisson(expected);
-    let [low_both, high_both] =
-        interval::beside(roc::allowed(set_on.len(), rate), set_on.len(), others.len());
+    let [low_both, high_both] = interval::beside(allowed(set_on.len(), rate), set_on.len(), others.len());
     Budget {
         rate,
         set_on: set_on.len(),

@@ -46,6 +46,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Class, Example};
+use crate::evaluate::descending;
 
 /// The false-positive rates that recall is given at.
 pub const RATES: [f64; 3] = [1e-2, 1e-3, 1e-4];
@@ -205,7 +206,7 @@ impl Evidence {
                 return Err(ReportError::Empty(class));
             }
         }
-        let cut = roc::cut(&roc::descending(clean.clone()), RATES[0]);
+        let cut = roc::cut(&descending(clean.clone()), RATES[0]);
         Ok(Self {
             label: subject.label.to_owned(),
             about: subject.about.to_owned(),

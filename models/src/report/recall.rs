@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::{RATES, ROUNDS, Row, SEED, Share, roc};
+use super::{RATES, ROUNDS, Row, SEED, Share};
 use crate::data::{Class, Random};
+use crate::evaluate::allowed;
 
 /// Families with fewer names are not listed.
 pub const LEAST_OF_A_FAMILY: usize = 20;
@@ -172,7 +173,7 @@ impl Names<'_> {
     ) -> Counts {
         let total = self.clean.iter().map(|(_, domain)| clean(*domain)).sum();
         let cuts = RATES.map(|rate| {
-            let mut left = roc::allowed(total, rate);
+            let mut left = allowed(total, rate);
             let flagged = |(_, domain): &&(f64, usize)| match left.checked_sub(clean(*domain)) {
                 Some(rest) => {
                     left = rest;

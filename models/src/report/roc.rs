@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::evaluate::{allowed, descending};
+
 /// Points a decade.
 const A_DECADE: i32 = 10;
 
@@ -32,17 +34,6 @@ pub(super) fn points(clean: &[f64], malicious: &[f64]) -> Vec<Point> {
         Point { rate, allowed: allowed(clean.len(), rate), threshold, found }
     };
     (-4 * A_DECADE..=-A_DECADE).map(point).collect()
-}
-
-/// Highest first.
-pub(super) fn descending(mut scores: Vec<f64>) -> Vec<f64> {
-    scores.sort_unstable_by(|a, b| b.total_cmp(a));
-    scores
-}
-
-/// How many of so many a rate allows. A whole number times its inverse is that number, rounding or not.
-pub(super) fn allowed(count: usize, rate: f64) -> usize {
-    (rate * count as f64 + 1e-9).floor() as usize
 }
 
 /// The lowest score such that at most the share `rate` of the scores lies above it; these are not empty, highest

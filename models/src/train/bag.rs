@@ -156,11 +156,6 @@ impl<R: Real> BagParams<R> {
         ]
     }
 
-    /// What the bag reads.
-    pub fn reading(&self) -> Reading {
-        self.reading
-    }
-
     /// The logit of a name; leaves in `slopes` what the slopes are made of.
     fn forward(&self, parts: &Parts<'_>, slopes: &mut Slopes<R>) -> f64 {
         let mut found = Vec::new();

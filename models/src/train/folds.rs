@@ -44,7 +44,7 @@ pub enum TrainError {
 
 /// What a member learnt.
 #[derive(Debug, Clone)]
-pub enum Learnt {
+pub(super) enum Learnt {
     /// A table CNN before folding.
     Table(Params<f32>),
     /// A bag, and what suffixes say beside it.
@@ -71,7 +71,7 @@ impl Learnt {
 
 /// What a member says of names that it had not learnt from, by index in [`Corpus::learning`].
 #[derive(Debug, Clone, Default)]
-pub struct HeldBack {
+pub(super) struct HeldBack {
     /// The logit of each.
     pub logits: Vec<f32>,
     /// What suffixes say of each; empty for a member that gives no suffix' word.
@@ -80,7 +80,7 @@ pub struct HeldBack {
 
 /// A member, trained.
 #[derive(Debug, Clone)]
-pub struct Trained {
+pub(super) struct Trained {
     /// On all names.
     pub learnt: Learnt,
     /// In folds.
@@ -181,9 +181,11 @@ impl<'a> Workshop<'a> {
         // A table CNN uses all threads by itself, a bag one.
         let together = if matches!(recipe, MemberRecipe::Bag(_)) { self.threads.max(1) } else { 1 };
         for folds in folds.chunks(together) {
-            for (fold, learnt) in folds.iter().zip(self.run(recipe, folds, progress)?) {
-                match fold {
-                    Some(fold) => self.hold(&learnt, &self.corpus.split(Some(*fold)), &mut held)?,
+            let splits: Vec<Split<'_>> = folds.iter().map(|fold| self.corpus.split(*fold)).collect();
+            let learnt = self.run(recipe, &splits, progress)?;
+            for (split, learnt) in splits.iter().zip(learnt) {
+                match split.fold {
+                    Some(_) => self.hold(&learnt, split, &mut held)?,
                     None => whole = Some(learnt),
                 }
             }
@@ -197,16 +199,17 @@ impl<'a> Workshop<'a> {
     fn run(
         &self,
         recipe: &MemberRecipe,
-        folds: &[Option<usize>],
+        splits: &[Split<'_>],
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<Learnt>, TrainError> {
         let (sender, told) = mpsc::channel();
         thread::scope(|scope| {
-            let running: Vec<_> = folds
+            let running: Vec<_> = splits
                 .iter()
-                .map(|&fold| {
+                .map(|split| {
                     let sender = sender.clone();
-                    scope.spawn(move || self.run_one(recipe, fold, &mut |event| drop(sender.send(event))))
+                    let tell = move |event| drop(sender.send(event));
+                    scope.spawn(move || self.run_one(recipe, split, &mut { tell }))
                 })
                 .collect();
             drop(sender);
@@ -222,18 +225,18 @@ impl<'a> Workshop<'a> {
     fn run_one(
         &self,
         recipe: &MemberRecipe,
-        fold: Option<usize>,
+        split: &Split<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Learnt, TrainError> {
+        let fold = split.fold;
         if let Some(learnt) = self.kept.as_ref().and_then(|kept| kept.get(recipe, fold)) {
             return Ok(learnt);
         }
-        let split = self.corpus.split(fold);
         let run = |member| Run { stage: Stage { member, fold }, seed: self.seed, threads: self.threads };
         let learnt = match recipe {
-            MemberRecipe::Table(recipe) => Learnt::Table(table::train(recipe, run("cnn"), &split, progress)),
+            MemberRecipe::Table(recipe) => Learnt::Table(table::train(recipe, run("cnn"), split, progress)),
             MemberRecipe::Bag(recipe) => {
-                let params = bag::train(recipe, run("bag"), &split, progress);
+                let params = bag::train(recipe, run("bag"), split, progress);
                 Learnt::Bag(Box::new(params.quantised()?), Box::new(params.suffix()))
             }
         };

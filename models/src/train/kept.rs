@@ -42,7 +42,7 @@ impl Kept {
     }
 
     /// What a training gave, if it came to its end.
-    pub fn get(&self, recipe: &MemberRecipe, fold: Option<usize>) -> Option<Learnt> {
+    pub(super) fn get(&self, recipe: &MemberRecipe, fold: Option<usize>) -> Option<Learnt> {
         let bytes = fs::read(self.path(recipe, fold)).ok()?;
         match recipe {
             MemberRecipe::Table(recipe) => {
@@ -73,7 +73,7 @@ impl Kept {
     ///
     /// # Errors
     /// If the folder can't be written.
-    pub fn put(&self, recipe: &MemberRecipe, fold: Option<usize>, learnt: &Learnt) -> io::Result<()> {
+    pub(super) fn put(&self, recipe: &MemberRecipe, fold: Option<usize>, learnt: &Learnt) -> io::Result<()> {
         let bytes = match learnt {
             Learnt::Table(params) => {
                 let tensors = params.tensors().into_iter().flatten();
@@ -101,12 +101,12 @@ impl Kept {
     ///
     /// # Errors
     /// If the folder can't be removed.
-    pub fn remove(&self) -> io::Result<()> {
+    pub(super) fn remove(&self) -> io::Result<()> {
         if self.folder.exists() { fs::remove_dir_all(&self.folder) } else { Ok(()) }
     }
 
     /// Where this is, for who can't write there.
-    pub fn folder(&self) -> &Path {
+    pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 

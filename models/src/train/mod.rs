@@ -18,12 +18,10 @@ mod real;
 mod stack;
 mod table;
 
-pub use bag::{BagParams, BagRecipe};
-pub use folds::{Assembled, HeldBack, Learnt, TrainError, Trained, Workshop};
+pub use bag::BagRecipe;
+pub use folds::{Assembled, TrainError, Workshop};
 pub use kept::Kept;
-pub use network::{Params, Workspace};
-pub use real::Real;
-pub use stack::{Fitted, Said};
+pub use network::Params;
 
 use std::fmt;
 

@@ -2,7 +2,7 @@
 
 use dnsvet_core::model::{ModelError, Parts, Scratch};
 
-use super::network::{self, Folded, Gradient, Item};
+use super::network::{self, Folded, Gradient, Item, Workspace};
 use super::*;
 use crate::data::{Class, Corpus, Example, Random};
 use crate::evaluate;

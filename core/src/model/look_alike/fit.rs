@@ -12,11 +12,11 @@
 
 use std::collections::HashSet;
 
-use super::made::{Dice, TYPOS, combo, homograph, typing_error};
-use super::tests::data;
+use super::made::{TYPOS, combo, homograph, typing_error};
 use super::typo::{LEVELS, Levels, slips};
 use super::*;
 use crate::model::Model;
+use crate::model::fitting::{Dice, data};
 use crate::model::near::hash;
 
 /// Makes a name of a class and a brand's label.

@@ -1,22 +1,7 @@
 //! Names that imitate, made by class: typing errors, homographs and combinations, as dnstwist and URLCrazy describe
 //! them. For tests and for the fit; what the rule itself knows is left out of account.
 
-/// A small generator of numbers, the same on every run.
-pub(super) struct Dice(pub(super) u64);
-
-impl Dice {
-    pub(super) fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % sides as u64) as usize
-    }
-
-    pub(super) fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        &all[self.roll(all.len())]
-    }
-}
+use crate::model::fitting::Dice;
 
 pub(super) const TYPOS: [&str; 12] = [
     "omission",

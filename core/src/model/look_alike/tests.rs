@@ -1,8 +1,7 @@
 use std::collections::HashSet;
-use std::io::Read;
-use std::path::PathBuf;
 
 use super::*;
+use crate::model::fitting::data;
 
 fn brands() -> Brands {
     Brands::from_popular([
@@ -143,22 +142,6 @@ fn labels_of_any_length_are_looked_at_without_pain() {
     for label in long.iter().chain([&"х".repeat(40)]) {
         let Ok(name) = Name::parse(&format!("{label}.com")) else { continue };
         assert_eq!(look_alike(&name, &brands()), None, "{label}");
-    }
-}
-
-/// The training data: in `TEST_DATA`, else beside the repository.
-pub(super) fn data(file: &str) -> Option<Vec<u8>> {
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let folder = std::env::var_os("TEST_DATA").map_or(beside, PathBuf::from);
-    let mut bytes = Vec::new();
-    let read = std::fs::File::open(folder.join(file))
-        .and_then(|opened| flate2::read::GzDecoder::new(opened).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => Some(bytes),
-        Err(error) => {
-            println!("skipped: {file} can't be read ({error}); set TEST_DATA");
-            None
-        }
     }
 }
 

@@ -9,35 +9,17 @@
 //! cargo test -p dnsvet-core --lib shape::fit::rule_judged -- --ignored --nocapture      # rates by tool, time
 //! ```
 
-use std::io::Read;
-use std::path::PathBuf;
-
-use super::made::{Dice, EMPTY, FITTED, UNSEEN, made};
+use super::made::{EMPTY, FITTED, UNSEEN, made};
 use super::points::WORDS;
 use super::reading::{LEVELS, SYMBOLS, symbol_of};
 use super::*;
+use crate::model::fitting::{Dice, data};
 use crate::model::near::hash;
 
 /// Names made of each tool.
 const MADE: usize = 3000;
 /// How much more a benign name weighs, so that the fit minds the few that score high; taken out of the base again.
 const HEAVY: f64 = 3.0;
-
-/// A file of the training data, unpacked.
-fn data(file: &str) -> Option<Vec<u8>> {
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let folder = std::env::var_os("TEST_DATA").map_or(beside, PathBuf::from);
-    let mut bytes = Vec::new();
-    let read = std::fs::File::open(folder.join(file))
-        .and_then(|opened| flate2::read::GzDecoder::new(opened).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => Some(bytes),
-        Err(error) => {
-            println!("skipped: {file} can't be read ({error}); set TEST_DATA");
-            None
-        }
-    }
-}
 
 struct Benign {
     name: Name,

@@ -5,24 +5,11 @@
 //! payload (random, text, or headers with zeros) -> the tool's encoding -> its labels -> a zone of somebody's
 //! ```
 
+use crate::model::fitting::Dice;
 use crate::name::Name;
 
-/// A small generator of numbers, the same on every run.
-pub(super) struct Dice(pub(super) u64);
-
+/// What made names are put together of.
 impl Dice {
-    pub(super) fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % sides as u64) as usize
-    }
-
-    pub(super) fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        &all[self.roll(all.len())]
-    }
-
     fn between(&mut self, least: usize, most: usize) -> usize {
         least + self.roll(most - least + 1)
     }
