@@ -77,6 +77,8 @@ documented! {
         pub failure_mode: FailureMode,
         /// What lists and models may do.
         pub mode: Modes,
+        /// Which model is in force, and where others come from.
+        pub models: Models,
         /// Base URL of the scorer; empty: the small model decides alone.
         pub scorer: String,
         /// The event store: `sqlite` (in `data_dir`) or `sqlite:PATH`.
@@ -121,6 +123,15 @@ documented! {
         pub lists: Mode,
         /// Models start in log mode: the dashboard shows what they would have done.
         pub models: Mode,
+    }
+}
+
+documented! {
+    /// Models in the filters: `dnsvet model promote`, `rollback` and `list`.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub struct Models {
+        /// Folder of models that can be promoted, where a command names none and over the API; empty: those that come with dnsvet.
+        pub registry: PathBuf,
     }
 }
 
@@ -179,6 +190,12 @@ impl Default for Modes {
     }
 }
 
+impl Default for Models {
+    fn default() -> Self {
+        Self { registry: PathBuf::new() }
+    }
+}
+
 impl Default for RpzOut {
     fn default() -> Self {
         Self {
@@ -224,6 +241,7 @@ impl Default for Config {
             local_zones: Vec::new(),
             failure_mode: FailureMode::Allow,
             mode: Modes::default(),
+            models: Models::default(),
             scorer: String::new(),
             store: "sqlite".into(),
             rpz: RpzOut::default(),

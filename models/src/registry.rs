@@ -12,10 +12,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dnsvet_core::model::{Model, ModelError, tokenizer};
+use dnsvet_core::model::{Model, ModelError, Spec, Thresholds, tokenizer};
 
 use crate::infer::{Backend, InferError, OwnCpu, Scorer, Tract};
-use crate::manifest::{FORMAT, Manifest};
+use crate::manifest::{FORMAT, Limits, Manifest};
 
 /// Why a registry or a model of it can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -166,6 +166,31 @@ impl Artifact {
                 got: *got,
             }),
         }
+    }
+
+    /// The same network under another name, calibration, prior or thresholds, with what was measured of it left out.
+    ///
+    /// # Errors
+    /// If it is an imported graph, or no model may have that.
+    pub fn with_spec(&self, spec: Spec) -> Result<Self, RegistryError> {
+        let Some(model) = &self.model else { return Err(InferError::NoDvm(self.manifest.id.clone()).into()) };
+        let name = spec.name.clone();
+        let model = Model::new(spec, model.network().clone())
+            .map_err(|source| RegistryError::Model { name: name.clone(), source })?;
+        let (dvm, spec) = (model.encode(), model.spec());
+        let Thresholds { allow_below, block_above } = spec.thresholds;
+        let manifest = Manifest {
+            name,
+            id: model.id().to_owned(),
+            dvm_blake3: Some(hex(&dvm)),
+            calibration: spec.calibration.into(),
+            prior: spec.prior,
+            thresholds: Limits { allow_below, block_above, ..self.manifest.thresholds },
+            made_by: format!("{}, with another calibration or thresholds", self.manifest.made_by),
+            metrics: None,
+            ..self.manifest.clone()
+        };
+        Self::new(manifest, self.onnx.clone(), Some(dvm.into()))
     }
 
     /// The model for our own forward pass; `None` for an imported graph.

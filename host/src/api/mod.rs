@@ -16,6 +16,7 @@ mod feed;
 mod health;
 mod http;
 mod lists;
+mod models;
 mod problem;
 mod queries;
 mod relief;
@@ -106,6 +107,9 @@ impl Api {
             .route("/api/v1/vetting/rows", get(vetting::rows::rows))
             .route("/api/v1/unblock-requests", get(vetting::requests::list).post(vetting::requests::ask))
             .route("/api/v1/unblock-requests/decide", post(vetting::requests::decide))
+            .route("/api/v1/models", get(models::list))
+            .route("/api/v1/models/promote", post(models::promote))
+            .route("/api/v1/models/rollback", post(models::roll_back))
             .route("/api/v1/audit", get(users::audit))
             .route("/api/v1/reload", post(users::reload))
             .route("/healthz", get(health::healthz))

@@ -3,9 +3,11 @@
 use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use dnsvet_models::registry::RegistryError;
 use serde_json::json;
 
 use crate::control::ControlError;
+use crate::control::models::PromoteError;
 use crate::control::subscription::SubscriptionError;
 use crate::control::vetting::Refused;
 use crate::store::StoreError;
@@ -72,6 +74,7 @@ impl From<StoreError> for Problem {
             StoreError::DecisionsFull { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
             }
+            StoreError::Promotion(why) => Self::new(StatusCode::CONFLICT, why.to_string()),
             StoreError::Vetting(why) => {
                 let status = match why {
                     VettingError::NotProposed(_) | VettingError::NotAsked(_) => StatusCode::NOT_FOUND,
@@ -98,8 +101,22 @@ impl From<ControlError> for Problem {
             ControlError::Vetting(_) => Self::bad_request(error.to_string()),
             ControlError::Subscription(SubscriptionError::Unknown(..)) => Self::not_found(error.to_string()),
             ControlError::Store(error) => error.into(),
+            ControlError::Promote(error) => error.into(),
             error => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
         }
+    }
+}
+
+impl From<PromoteError> for Problem {
+    fn from(error: PromoteError) -> Self {
+        let status = match error {
+            PromoteError::Store(error) => return error.into(),
+            PromoteError::Registry(RegistryError::Unknown { .. }) => StatusCode::NOT_FOUND,
+            PromoteError::NoSnapshot => StatusCode::SERVICE_UNAVAILABLE,
+            PromoteError::Against { .. } => StatusCode::CONFLICT,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, error.to_string())
     }
 }
 

@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixSocket};
 
-use super::{Api, Problem, lists, relief, vetting};
+use super::{Api, Problem, lists, models, relief, vetting};
 use crate::control::socket_path;
 use crate::store::StoreError;
 use crate::store::control::Identity;
@@ -59,6 +59,9 @@ impl ControlSocket {
             .route("/lists/status", post(lists::status))
             .route("/lists/update", post(lists::update))
             .route("/lists/accept", post(lists::accept))
+            .route("/models", post(models::list_here))
+            .route("/models/promote", post(models::promote_here))
+            .route("/models/rollback", post(models::roll_back_here))
             .with_state(api);
         if let Err(error) = axum::serve(self.0, router).await {
             tracing::error!(%error, "the control socket ended; `dnsvet vet` and `lists` will not work");

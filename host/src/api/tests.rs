@@ -27,6 +27,7 @@ use crate::control::{Control, SNAPSHOT_FILE, now_ms, secret};
 use crate::store::control::Role;
 use crate::store::{Search, Tenant};
 
+mod models;
 mod vetting;
 
 struct Server {
@@ -184,11 +185,15 @@ async fn each_route_lets_in_its_roles_and_nobody_else() {
     let token = json!({"label": "t", "role": "viewer"});
     let events = batch(vec![]);
     let ask = json!({"name": "x.example"});
+    let promote = json!({"name": "seed", "even_so": true});
     let undo = json!({"author": "nobody", "since_ms": 0});
     let vet_all = json!({"names": ["x.example"], "decision": "benign"});
-    let routes: [(&str, &str, &Value, &[Role]); 15] = [
+    let routes: [(&str, &str, &Value, &[Role]); 18] = [
         ("GET", "/v1/snapshot", &Value::Null, &[Role::Filter, Role::Admin]),
         ("POST", "/v1/events", &events, &[Role::Filter, Role::Admin]),
+        ("GET", "/api/v1/models", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
+        ("POST", "/api/v1/models/promote", &promote, &[Role::Admin]),
+        ("POST", "/api/v1/models/rollback", &Value::Null, &[Role::Admin]),
         ("GET", "/api/v1/me", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("GET", "/api/v1/queries", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("GET", "/api/v1/overview", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),

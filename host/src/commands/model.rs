@@ -1,4 +1,4 @@
-//! `dnsvet model`: train, list, evaluate, import.
+//! `dnsvet model`: train, list, evaluate, import, and put in force.
 
 use std::fs;
 use std::io::Read;
@@ -16,10 +16,12 @@ use dnsvet_models::train::{Progress, Stage};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::out::say;
+use crate::config::{Config, ConfigError, Flags};
 
 mod evaluate;
+mod govern;
 
-/// Train, list, evaluate and import models.
+/// Train, list, evaluate and import models, and put them in force.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   dnsvet model list
@@ -27,6 +29,8 @@ mod evaluate;
   dnsvet model train --recipe cascade --data names --out registry --epochs 3 --sample 100000
                                           killed in the middle, the same command goes on and gives the same models
   dnsvet model evaluate small --data names --out report
+  dnsvet model promote small --registry registry
+  dnsvet model rollback
   dnsvet model import own.onnx --manifest own.json --out registry
   dnsvet model import-keras mlbridge_model.hdf5 --name seed --out registry")]
 pub struct Args {
@@ -38,15 +42,19 @@ pub struct Args {
 enum What {
     /// Train on the names in a folder and store the model in a registry
     Train(Train),
-    /// List the models of a registry, or those that come with dnsvet
+    /// List the models of a registry, or those that come with dnsvet, and which is in force
     List {
         /// The registry's folder
         #[arg(long, value_name = "DIR")]
         registry: Option<PathBuf>,
-        /// One JSON manifest a line
+        /// One JSON manifest a line, then one line of what is in force, was before and was done
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        config: Flags,
     },
+    Promote(govern::Promote),
+    Rollback(govern::Rollback),
     Evaluate(evaluate::Args),
     /// Check an ONNX file against its manifest and store both in a registry
     Import {
@@ -147,6 +155,12 @@ pub enum ModelCommandError {
     /// A model can't be judged.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
+    /// The model in force stays as it was.
+    #[error(transparent)]
+    Govern(#[from] govern::GovernError),
+    /// The configuration is bad.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The report can't be written.
     #[error(transparent)]
     Out(#[from] evaluate::OutError),
@@ -156,7 +170,9 @@ pub enum ModelCommandError {
 pub fn run(args: Args) -> Result<ExitCode, ModelCommandError> {
     match args.what {
         What::Train(train) => run_training(&train)?,
-        What::List { registry, json } => list(registry.as_deref(), json)?,
+        What::List { registry, json, config } => list(registry.as_deref(), json, &config.load()?)?,
+        What::Promote(args) => govern::promote(args)?,
+        What::Rollback(args) => govern::roll_back(args)?,
         What::Evaluate(args) => evaluate::run(&args)?,
         What::Import { onnx, manifest, out } => {
             let parsed = serde_json::from_slice(&read(&manifest)?)
@@ -261,8 +277,9 @@ impl Bars {
     }
 }
 
-fn list(registry: Option<&Path>, json: bool) -> Result<(), ModelCommandError> {
+fn list(registry: Option<&Path>, json: bool, config: &Config) -> Result<(), ModelCommandError> {
     let registry = open(registry)?;
+    let standing = govern::standing(config)?;
     for name in registry.names()? {
         let manifest = registry.get(&name)?.manifest;
         if json {
@@ -272,12 +289,18 @@ fn list(registry: Option<&Path>, json: bool) -> Result<(), ModelCommandError> {
         let auc = manifest.metrics.as_ref().map_or("-".into(), |metrics| format!("{:.4}", metrics.clean_auc));
         let limits = &manifest.thresholds;
         say!(
-            "{}\t{} parameters\tAUC {auc}\tallow below {:.6}, block above {:.6}",
+            "{}\t{} parameters\tAUC {auc}\tallow below {:.6}, block above {:.6}{}",
             manifest.id,
             manifest.parameters,
             limits.allow_below,
-            limits.block_above
+            limits.block_above,
+            govern::marked(&standing, &manifest.id)
         );
+    }
+    if json {
+        say!("{standing}");
+    } else {
+        govern::say_standing(&standing);
     }
     Ok(())
 }

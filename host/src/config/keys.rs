@@ -6,7 +6,7 @@ use dnsvet_core::policy::{Designated, Group, NamedClient, Schedule};
 use toml::{Table, Value};
 
 use super::lists::ListTable;
-use super::{Config, Listen, Modes, Retention, RpzOut};
+use super::{Config, Listen, Models, Modes, Retention, RpzOut};
 
 /// How a key's value is written in the environment and as a flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +117,7 @@ impl Config {
             let said = match key.path.as_str() {
                 "lists" | "local_zones" | "mode.lists" | "mode.models" => continue,
                 "rules" | "client_names" | "dhcp_leases" | "discovery" => continue,
+                path if path.starts_with("models.") => continue,
                 "groups" if self.one_policy() == fresh.one_policy() => continue,
                 "groups" => "groups (whether shared caches may keep DoH answers)".to_owned(),
                 "failure_mode" => "failure_mode (that of the resolver itself)".to_owned(),
@@ -144,6 +145,7 @@ pub(super) fn section(name: &str) -> Option<&'static [(&'static str, &'static st
     match name {
         "listen" => Some(Listen::DOCS),
         "mode" => Some(Modes::DOCS),
+        "models" => Some(Models::DOCS),
         "retention" => Some(Retention::DOCS),
         "rpz" => Some(RpzOut::DOCS),
         _ => None,

@@ -13,11 +13,11 @@ use dnsvet_core::policy::identity::hashed;
 use dnsvet_core::policy::{Group, NamedClient, Policy};
 use dnsvet_core::snapshot::{BuildError, Decision as Judged, Snapshot, SnapshotError, Vetted};
 use dnsvet_core::verdict::inspect::is_inside;
-use dnsvet_models::registry::RegistryError;
 use ed25519_dalek::SigningKey;
 
 use super::clients::ClientNames;
 use super::loaded::{self, Loaded};
+use super::models::{self, PromoteError};
 use super::subscription::shelf::Shelf;
 use super::{ControlError, ListStatus, Published, relief, rpz, secret};
 use crate::config::Config;
@@ -42,9 +42,9 @@ pub enum CompileError {
     /// The bundled lists can't be unpacked.
     #[error("the bundled lists: {0}; this build is damaged, build it again")]
     Bundled(std::io::Error),
-    /// The bundled model can't be loaded.
-    #[error("the bundled small model: {0}")]
-    Model(#[from] RegistryError),
+    /// The model in force can't be had.
+    #[error("the small model: {0}")]
+    Model(Box<PromoteError>),
     /// A time zone of a schedule.
     #[error("`groups`: {0}")]
     Zone(#[from] UnknownZone),
@@ -142,6 +142,11 @@ impl Compiler {
     }
 
     fn build(&self, loaded: &mut Loaded) -> Result<Published, CompileError> {
+        let fresh = models::fresh(self.state.as_ref(), loaded.model.as_deref());
+        if let Some((hash, dvm)) = fresh.map_err(|why| CompileError::Model(Box::new(why)))? {
+            loaded.builder.small_model(dvm);
+            loaded.model = Some(hash);
+        }
         let builder = &mut loaded.builder;
         builder.vetted(vetted(self.state.as_ref())?);
         relief::apply(&mut loaded.policy, self.state.as_ref())?;

@@ -7,7 +7,6 @@
 //!
 //! Its surprise: a text is looked at before the builder is touched, so a bad one leaves its list as it was.
 
-use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
@@ -15,7 +14,6 @@ use dnsvet_core::lists::Format;
 use dnsvet_core::model::Brands;
 use dnsvet_core::policy::Policy;
 use dnsvet_core::snapshot::{Builder, ListInfo, Role};
-use dnsvet_models::registry::Registry;
 
 use super::compile::CompileError;
 use super::subscription::shelf::{Shelf, Slot};
@@ -24,9 +22,6 @@ use crate::bundled::{self, BundledList};
 use crate::config::Config;
 use crate::explain::{IndexFolder, IndexedList};
 use crate::lists::{self, ListReport, ListSource, Place, Told};
-
-/// The model in the filter.
-const SMALL_MODEL: &str = "small";
 
 /// A list that the configuration asks for.
 pub(super) struct Wanted {
@@ -137,6 +132,8 @@ pub(super) struct Loaded {
     lists: Vec<InForce>,
     /// The policy of the configuration, with what holds for a while.
     pub(super) policy: Policy,
+    /// BLAKE3 of the small model in the builder.
+    pub(super) model: Option<String>,
 }
 
 /// A list in the builder.
@@ -152,14 +149,15 @@ struct InForce {
 }
 
 impl Loaded {
-    /// All wanted lists in a fresh builder, with brands and the small model.
+    /// All wanted lists in a fresh builder, with brands and without a model.
     pub(super) fn fresh(
         wanted: &[Wanted],
         shelf: &Shelf,
         key_seed: [u8; 16],
         policy: Policy,
     ) -> Result<Self, CompileError> {
-        let mut loaded = Self { builder: Builder::new(0, key_seed), lists: Vec::new(), policy };
+        let builder = Builder::new(0, key_seed);
+        let mut loaded = Self { builder, lists: Vec::new(), policy, model: None };
         for list in wanted {
             let Some(text) = list.read(shelf, None)? else { continue };
             let (mut told, name) = (Told::default(), list.info.name.clone());
@@ -178,8 +176,6 @@ impl Loaded {
         let brands = bundled::brand_names().map_err(CompileError::Bundled)?;
         let brands = String::from_utf8_lossy(&brands);
         loaded.builder.brands(Brands::from_popular(brands.lines()).encode());
-        let small = Registry::bundled().get(SMALL_MODEL)?;
-        loaded.builder.small_model(small.dvm.map(Cow::into_owned).unwrap_or_default());
         Ok(loaded)
     }
 

@@ -13,6 +13,7 @@ mod clients;
 mod compile;
 mod loaded;
 mod metrics;
+pub mod models;
 mod own;
 mod relief;
 pub mod rpz;
@@ -77,6 +78,9 @@ pub enum ControlError {
         /// What is wrong, and what would be right.
         why: String,
     },
+    /// The model does not get into force; says why.
+    #[error(transparent)]
+    Promote(#[from] models::PromoteError),
     /// Vetting was asked for what can't be; says why.
     #[error(transparent)]
     Vetting(#[from] vetting::Refused),
@@ -193,6 +197,8 @@ type Reply = Sender<Result<Arc<Published>, ControlError>>;
 pub struct Control {
     /// As it was at the start.
     running: Config,
+    /// As it was read last.
+    configured: Mutex<Arc<Config>>,
     load: Loader,
     store: Arc<dyn EventStore>,
     state: Arc<dyn ControlStore>,
@@ -268,6 +274,7 @@ impl Control {
         metrics.add(Box::new(move |text| shown.render(text)));
         let control = Arc::new(Self {
             running: config.clone(),
+            configured: Mutex::new(Arc::new(config.clone())),
             load,
             store,
             state,
@@ -396,7 +403,13 @@ impl Control {
         }
         self.subscriptions.configure(&fresh.lists, self.timing);
         self.clients.configure(&fresh);
+        *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh.clone());
         self.order(Order::Reload(Some(Box::new(fresh))))?.recv().map_err(|_| ControlError::Closed)?
+    }
+
+    /// The configuration as it was read last.
+    fn configured(&self) -> Arc<Config> {
+        Arc::clone(&self.configured.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Everything that `/metrics` says.

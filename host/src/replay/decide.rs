@@ -163,6 +163,13 @@ impl Judge {
         Ok(Self { now: Side::new(now)?, then: Side::new(then)?, one_model })
     }
 
+    /// The same with models enforced in every group, whatever the policy says: what they would do.
+    pub fn enforcing(now: Snapshot, then: Snapshot) -> Result<Self, ReplayError> {
+        let mut judge = Self::new(now, then, false)?;
+        [&mut judge.now, &mut judge.then].into_iter().for_each(Side::enforce_models);
+        Ok(judge)
+    }
+
     /// The groups, for telling clients of one kind from others.
     pub fn groups(&self) -> &Groups {
         &self.now.groups
@@ -232,6 +239,11 @@ impl Side {
             brands,
             model,
         })
+    }
+
+    fn enforce_models(&mut self) {
+        self.policy.groups.iter_mut().for_each(|group| group.models = Mode::Enforce);
+        self.groups = Groups::new(&self.policy, self.snapshot.lists());
     }
 
     /// What is said, and whether time or a condition had a part in it.

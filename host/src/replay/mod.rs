@@ -30,7 +30,7 @@ use dnsvet_models::registry::{Registry, RegistryError};
 use ipnet::IpNet;
 
 pub use self::change::{BadChange, With};
-pub use self::decide::Answer;
+pub use self::decide::{Answer, Asked, Decided, Judge, Pair, Said};
 pub use self::report::{LookedAt, Part, Report, TopName};
 pub use self::tally::{Class, Kept};
 pub use self::when::{BadTime, When};

@@ -10,10 +10,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
+use self::models::ModelStore;
 use self::vetting::{Asked, Batch, Limit, Outcome, VettingStore};
 use super::{StoreError, Tenant};
 use crate::folder;
 
+pub mod models;
 pub mod proposals;
 pub mod requests;
 mod schema;
@@ -177,14 +179,14 @@ pub struct AuditRow {
     /// Who.
     pub author: String,
     /// What was done: `vet`, `propose`, `confirm`, `deny`, `undo`, `unblock request`, `unblock`, `pause`, `login`,
-    /// `token`, `user`, `reload`.
+    /// `token`, `user`, `reload`, `model promote`, `model rollback`.
     pub what: String,
     /// To what.
     pub detail: String,
 }
 
 /// Keeps the control plane's state.
-pub trait ControlStore: VettingStore {
+pub trait ControlStore: VettingStore + ModelStore {
     /// Adds a user, or changes the password and role of the one with this name.
     fn set_user(&self, tenant: Tenant, name: &str, role: Role, password: &str) -> Result<(), StoreError>;
     /// A user by name.

@@ -81,6 +81,9 @@ pub enum StoreError {
     /// Vetting: a second person, or one request more than is kept.
     #[error(transparent)]
     Vetting(#[from] control::vetting::VettingError),
+    /// Which model is in force can't change so.
+    #[error(transparent)]
+    Promotion(#[from] control::models::PromotionError),
     /// A newer dnsvet wrote this file.
     #[error("{path}: schema {found} is newer than this build's {known}; start the newer dnsvet")]
     Newer {

@@ -230,6 +230,15 @@ fn blocked((text, format): (&[u8], Format), mut take: impl FnMut(&Trigger)) {
 
 /// The names that are in two or more of the snapshot's popularity lists: the configured ones, or the bundled.
 pub fn popular_names(lists: &[ListConfig], shelf: &Shelf) -> Vec<String> {
+    names_in(POPULAR_IN, lists, shelf)
+}
+
+/// The same, those of one list too.
+pub fn names_of_popularity_lists(lists: &[ListConfig], shelf: &Shelf) -> Vec<String> {
+    names_in(1, lists, shelf)
+}
+
+fn names_in(least: u32, lists: &[ListConfig], shelf: &Shelf) -> Vec<String> {
     let configured = lists.iter().filter(|list| list.source.role == Role::Popular);
     let mut texts: Vec<(Vec<u8>, Option<Format>)> = Vec::new();
     for list in configured {
@@ -258,7 +267,7 @@ pub fn popular_names(lists: &[ListConfig], shelf: &Shelf) -> Vec<String> {
             }
         });
     }
-    let popular = seen.into_iter().filter(|(_, (_, lists))| *lists >= POPULAR_IN);
+    let popular = seen.into_iter().filter(|(_, (_, lists))| *lists >= least);
     let mut names: Vec<String> = popular.map(|(name, _)| name).collect();
     names.sort_unstable();
     names

@@ -225,7 +225,7 @@ impl Control {
     }
 
     /// The snapshot with what changed, or the one in force if nothing did.
-    fn served<T>(&self, what: T, changed: bool) -> Result<Served<T>, ControlError> {
+    pub(super) fn served<T>(&self, what: T, changed: bool) -> Result<Served<T>, ControlError> {
         let published = match self.published().filter(|_| !changed) {
             Some(published) => published,
             None => self.order(Order::Vetted)?.recv().map_err(|_| ControlError::Closed)??,

@@ -1,0 +1,162 @@
+//! Promotion and rollback over the API: who may, what is served then, what is refused.
+
+use dnsvet_core::model::{Calibration, Model, Spec, Thresholds};
+use dnsvet_models::registry::Registry;
+
+use super::*;
+
+/// The model that comes with dnsvet, under another name and calibration, in a registry.
+fn add(registry: &Path, name: &str, change: impl FnOnce(&mut Spec)) -> String {
+    let small = Registry::bundled().get("small").unwrap();
+    let mut spec = Spec { name: name.into(), ..small.manifest.spec() };
+    change(&mut spec);
+    let artifact = small.with_spec(spec).unwrap();
+    artifact.store(registry, "").unwrap();
+    artifact.manifest.id
+}
+
+/// Blocks nothing.
+fn quiet(spec: &mut Spec) {
+    spec.thresholds.block_above = 1.0;
+}
+
+/// Blocks nearly every name.
+fn loud(spec: &mut Spec) {
+    spec.calibration = Calibration { intercept: 60.0, ..spec.calibration };
+    spec.thresholds = Thresholds { allow_below: 0.5, block_above: 0.9 };
+}
+
+async fn with_registry() -> (Server, std::path::PathBuf) {
+    let server = Server::start(&[("block:plain:a.txt", "evil.example\n")]).await;
+    let registry = server.folder.path().join("registry");
+    std::fs::create_dir(&registry).unwrap();
+    server.config.lock().unwrap().models.registry = registry.clone();
+    let control = server.control.clone();
+    tokio::task::spawn_blocking(move || control.reload()).await.unwrap().unwrap();
+    (server, registry)
+}
+
+/// The model in the snapshot that is served.
+fn served(control: &Control) -> String {
+    let published = control.published().unwrap();
+    Model::decode(published.opened.small_model().unwrap()).unwrap().id().to_owned()
+}
+
+fn bundled() -> String {
+    Registry::bundled().get("small").unwrap().manifest.id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promoted_model_is_served_survives_a_restart_and_is_rolled_back() {
+    let (server, registry) = with_registry().await;
+    let quiet = add(&registry, "quiet", quiet);
+    let admin = server.token(Role::Admin);
+    let before = server.control.published().unwrap().serial;
+    let promoted = server.post("/api/v1/models/promote", &admin, &json!({"name": "quiet"})).await;
+    assert_eq!(promoted.status, StatusCode::OK, "{:?}", promoted.body);
+    let promoted = promoted.json();
+    assert_eq!((&promoted["to"]["id"], &promoted["from"]["id"]), (&json!(quiet), &json!(bundled())));
+    assert_eq!((&promoted["author"], &promoted["even_so"]), (&json!("token:admin"), &json!(false)));
+    let gate = &promoted["evidence"]["gate"];
+    assert!(gate["suite_names"].as_u64() > Some(2_500) && gate["popular_names"].as_u64() > Some(30_000));
+    assert_eq!((&gate["against"], served(&server.control)), (&json!(0), quiet.clone()));
+    assert!(promoted["serial"].as_u64() > Some(before));
+
+    // What was promoted stays, though the registry goes.
+    std::fs::remove_dir_all(&registry).unwrap();
+    let config = Config { data_dir: server.data(), ..server.config.lock().unwrap().clone() };
+    let again = Control::start(&config.clone(), Box::new(move || Ok(config.clone()))).unwrap();
+    let kept = again.published().unwrap().serial;
+    let reloaded = again.clone();
+    tokio::task::spawn_blocking(move || reloaded.reload()).await.unwrap().unwrap();
+    assert!(again.published().unwrap().serial > kept);
+    assert_eq!(served(&again), quiet);
+
+    let standing = server.get("/api/v1/models", &server.token(Role::Viewer)).await.json();
+    assert_eq!((&standing["in_force"]["id"], &standing["before"]["id"]), (&json!(quiet), &json!(bundled())));
+    let back = server.post("/api/v1/models/rollback", &admin, &json!({})).await.json();
+    assert_eq!((&back["to"]["id"], served(&server.control)), (&json!(bundled()), bundled()));
+    let standing = server.get("/api/v1/models", &admin).await.json();
+    assert_eq!((&standing["before"], &standing["history"].as_array().unwrap().len()), (&Value::Null, &2));
+    let none = server.post("/api/v1/models/rollback", &admin, &json!({})).await;
+    assert_eq!(none.status, StatusCode::CONFLICT);
+    assert!(none.json()["detail"].as_str().unwrap().contains("none to go back to"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_blocks_names_which_none_may_is_refused_by_name_until_it_is_said_even_so() {
+    let (server, registry) = with_registry().await;
+    let loud = add(&registry, "loud", loud);
+    let admin = server.token(Role::Admin);
+    let refused = server.post("/api/v1/models/promote", &admin, &json!({"name": "loud"})).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    // The first name of the suite that no list knows.
+    assert!(detail.contains("even_so") && detail.contains("(banks)"), "{detail}");
+    assert_eq!(served(&server.control), bundled());
+    let standing = server.get("/api/v1/models", &admin).await.json();
+    assert_eq!((&standing["in_force"]["id"], &standing["history"]), (&json!(bundled()), &json!([])));
+
+    let asked = json!({"name": "loud", "even_so": true});
+    let promoted = server.post("/api/v1/models/promote", &admin, &asked).await.json();
+    assert_eq!((&promoted["even_so"], served(&server.control)), (&json!(true), loud));
+    let gate = &promoted["evidence"]["gate"];
+    assert!(gate["against"].as_u64() > Some(1_000), "{gate}");
+    assert_eq!(gate["names"].as_array().unwrap().len(), 50);
+    let trail = server.control.state().audit_trail(Tenant::DEFAULT, 1).unwrap();
+    assert!(trail[0].what == "model promote" && trail[0].detail.contains("although"), "{trail:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_popular_name_that_would_newly_be_blocked_closes_the_gate_if_the_cascade_does_not_guard_it() {
+    // In one list: the cascade guards names of two.
+    let lists = [
+        ("popular:plain:p.txt", "popular.example\nallowed.example\n"),
+        ("allow:plain:a.txt", "allowed.example\n"),
+    ];
+    let server = Server::start(&lists).await;
+    let snapshot = server.control.published().unwrap().opened.clone();
+    let look = |change: fn(&mut Spec), popular: &[&str]| {
+        let small = Registry::bundled().get("small").unwrap();
+        let mut spec = small.manifest.spec();
+        change(&mut spec);
+        let model = small.with_spec(spec).unwrap().model().unwrap().clone();
+        let popular: Vec<String> = popular.iter().map(|name| (*name).to_owned()).collect();
+        crate::control::models::gate::look(&snapshot, &model, &popular).unwrap()
+    };
+    let suite = look(loud, &[]);
+    assert!(suite.against > suite.suite_names / 2 && suite.popular_names == 0, "{}", suite.against);
+    let gate = look(loud, &["popular.example", "allowed.example", "unknown.example"]);
+    assert_eq!(gate.popular_names, 2, "the other one is in no popularity list of the snapshot");
+    assert_eq!(gate.against, suite.against + 1, "what is on an allowlist is no model's to block");
+    assert_eq!(look(quiet, &["popular.example"]).against, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_artifact_that_is_not_what_it_claims_and_one_that_is_not_there_change_nothing() {
+    let (server, registry) = with_registry().await;
+    add(&registry, "quiet", quiet);
+    let admin = server.token(Role::Admin);
+    let refused = async |body: Value, status: StatusCode| -> String {
+        let answer = server.post("/api/v1/models/promote", &admin, &body).await;
+        assert_eq!(answer.status, status, "{:?}", answer.body);
+        assert_eq!(served(&server.control), bundled());
+        answer.json()["detail"].as_str().unwrap().to_owned()
+    };
+    let unknown = refused(json!({"name": "quite", "even_so": true}), StatusCode::NOT_FOUND).await;
+    assert!(unknown.contains("there are: quiet"), "{unknown}");
+    let path = registry.join("quiet/manifest.json");
+    let manifest = std::fs::read_to_string(&path).unwrap();
+    let mut other: Value = serde_json::from_str(&manifest).unwrap();
+    other["golden"][0]["logit"] = json!(other["golden"][0]["logit"].as_f64().unwrap() + 1.0);
+    std::fs::write(&path, other.to_string()).unwrap();
+    let body = json!({"name": "quiet", "even_so": true});
+    let golden = refused(body.clone(), StatusCode::UNPROCESSABLE_ENTITY).await;
+    assert!(golden.contains("not the model it claims to be"), "{golden}");
+    std::fs::write(&path, &manifest).unwrap();
+    std::fs::write(registry.join("quiet/model.dvm"), b"DVM1").unwrap();
+    let hash = refused(body, StatusCode::UNPROCESSABLE_ENTITY).await;
+    assert!(hash.contains("does not match the hash"), "{hash}");
+    let path = json!({"name": "quiet", "registry": "/"});
+    assert!(refused(path, StatusCode::BAD_REQUEST).await.contains("unknown field `registry`"));
+}

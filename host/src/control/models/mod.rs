@@ -1,0 +1,254 @@
+//! Which model is in force in the filters: promotion behind a gate, rollback, and how both reach a snapshot.
+//!
+//! ```text
+//! registry ─► artifact checked ─► gate ─┬─► control.db: promotion, artifact ─► compiler ─► snapshot ─► every filter
+//!                                       └─► refused with the names, unless `even so`
+//! ```
+//!
+//! [`promote`] and [`roll_back`] write `control.db` and need no server; [`Control::promote`] does the same in one that
+//! runs and waits until the snapshot with the model is served. The surprise: the artifact is copied into `control.db`,
+//! so a registry may change or go, and what was promoted stays what is in force.
+
+pub mod gate;
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use dnsvet_core::model::{Model, ModelError};
+use dnsvet_core::snapshot::Snapshot;
+use dnsvet_models::registry::{Artifact, Registry, RegistryError, hex};
+use serde::Serialize;
+use serde_json::json;
+
+use self::gate::Gate;
+use super::subscription::guard::names_of_popularity_lists;
+use super::subscription::shelf::Shelf;
+use super::vetting::Served;
+use super::{Control, ControlError, now_ms};
+use crate::config::Config;
+use crate::replay::ReplayError;
+use crate::store::control::models::{InForce, ModelRef, Promoting, Promotion};
+use crate::store::control::{ControlStore, Identity, SqliteControl};
+use crate::store::{StoreError, Tenant};
+
+/// The model that comes with dnsvet, in force where nothing was promoted.
+const SMALL_MODEL: &str = "small";
+/// Names that a refusal shows.
+const SHOWN: usize = 10;
+
+/// Why a model does not get into force.
+#[derive(Debug, thiserror::Error)]
+pub enum PromoteError {
+    /// The registry, or the artifact in it.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// An imported graph.
+    #[error("{0} has no model.dvm, so it runs in a scorer only; train a model with `dnsvet model train`")]
+    OnlyScorer(String),
+    /// The snapshot can't be decided with.
+    #[error("the snapshot in force: {0}")]
+    Snapshot(#[from] ReplayError),
+    /// There is no snapshot to hold the model against.
+    #[error("no snapshot is served yet; try again in a second")]
+    NoSnapshot,
+    /// Names that no model may block.
+    #[error("{}", refusal(.id, .gate))]
+    Against {
+        /// The model.
+        id: String,
+        /// What was found.
+        gate: Gate,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn refusal(id: &str, gate: &Gate) -> String {
+    let shown: Vec<String> =
+        gate.names.iter().take(SHOWN).map(|against| format!("{} ({})", against.name, against.of)).collect();
+    let more = gate.against - shown.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let (count, looked_at) = (gate.against, gate.suite_names + gate.popular_names);
+    format!(
+        "{id} is not promoted: it would newly block {count} of {looked_at} names that no model may: {}{more}; \
+         train it again, or say --even-so (`even_so` in the API), which is recorded",
+        shown.join(", ")
+    )
+}
+
+/// What is to be promoted.
+#[derive(Debug, Clone)]
+pub struct Asking {
+    /// The model's name in the registry.
+    pub name: String,
+    /// The registry's folder; `None`: the configured one, else the models that come with dnsvet.
+    pub registry: Option<PathBuf>,
+    /// Although the gate is against it.
+    pub even_so: bool,
+}
+
+impl Asking {
+    /// Loads the artifact: its hashes and golden vectors hold, or it is an error.
+    fn artifact(&self, config: &Config) -> Result<Artifact, RegistryError> {
+        let configured = Some(config.models.registry.as_path()).filter(|path| !path.as_os_str().is_empty());
+        match self.registry.as_deref().or(configured) {
+            Some(folder) => Registry::open(folder)?.get(&self.name),
+            None => Registry::bundled().get(&self.name),
+        }
+    }
+}
+
+/// How models stand, as the API and `dnsvet model list --json` say it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Standing {
+    /// The model in force.
+    pub in_force: ModelRef,
+    /// What a rollback would put in force; `None`: nothing.
+    pub before: Option<ModelRef>,
+    /// The newest promotions and rollbacks, newest first.
+    pub history: Vec<Promotion>,
+}
+
+/// How models stand by what is stored.
+///
+/// # Errors
+/// If the store, or the model that comes with dnsvet, can't be read.
+pub fn standing(state: &dyn ControlStore, tenant: Tenant) -> Result<Standing, PromoteError> {
+    let InForce { now, before } = state.in_force(tenant)?;
+    let bundled = bundled()?.0;
+    let before = before.map(|model| model.unwrap_or_else(|| bundled.clone()));
+    Ok(Standing { in_force: now.unwrap_or(bundled), before, history: state.promotions(tenant)? })
+}
+
+/// Puts a model of a registry in force, in `control.db`: the next snapshot has it.
+///
+/// # Errors
+/// If the artifact is refused, the gate is against it and it was not said `even so`, or the store fails. Then all stays
+/// as it was.
+pub fn promote(
+    state: &dyn ControlStore,
+    (snapshot, config): (&Snapshot, &Config),
+    who: &Identity,
+    asking: &Asking,
+) -> Result<Promotion, PromoteError> {
+    let artifact = asking.artifact(config)?;
+    let (to, model) = filters(&artifact)?;
+    let popular = names_of_popularity_lists(&config.lists, &Shelf::of(&config.data_dir));
+    let gate = gate::look(snapshot, model, &popular)?;
+    if gate.against > 0 && !asking.even_so {
+        return Err(PromoteError::Against { id: to.id, gate });
+    }
+    let promoting = Promoting {
+        to: &to,
+        dvm: artifact.dvm.as_deref().unwrap_or_default(),
+        author: &who.name,
+        time_ms: now_ms(),
+        even_so: gate.against > 0,
+        evidence: json!({"gate": gate}),
+    };
+    Ok(state.promote(who.tenant, &promoting, &bundled()?.0)?)
+}
+
+/// Puts the model before in force, in `control.db`. It was behind the gate once, so it is not asked again.
+///
+/// # Errors
+/// If there is none, or the store fails.
+pub fn roll_back(state: &dyn ControlStore, who: &Identity) -> Result<Promotion, PromoteError> {
+    Ok(state.roll_back(who.tenant, &who.name, now_ms(), &bundled()?.0)?)
+}
+
+/// A model as filters run it.
+fn filters(artifact: &Artifact) -> Result<(ModelRef, &Model), PromoteError> {
+    let manifest = &artifact.manifest;
+    match (artifact.model(), &manifest.dvm_blake3) {
+        (Some(model), Some(dvm_blake3)) => {
+            let (dvm_blake3, onnx_blake3) = (dvm_blake3.clone(), manifest.onnx_blake3.clone());
+            Ok((ModelRef { id: model.id().to_owned(), dvm_blake3, onnx_blake3 }, model))
+        }
+        _ => Err(PromoteError::OnlyScorer(manifest.id.clone())),
+    }
+}
+
+/// The model that comes with dnsvet, and its artifact.
+fn bundled() -> Result<(ModelRef, Vec<u8>), PromoteError> {
+    let artifact = Registry::bundled().get(SMALL_MODEL)?;
+    let (model, _) = filters(&artifact)?;
+    Ok((model, artifact.dvm.map(Cow::into_owned).unwrap_or_default()))
+}
+
+/// The artifact in force and its BLAKE3, unless it is the one that is `held`. One that is damaged in the store is
+/// passed over with an error in the log: what is held stays, else the model that comes with dnsvet is in force.
+pub(super) fn fresh(
+    state: &dyn ControlStore,
+    held: Option<&str>,
+) -> Result<Option<(String, Vec<u8>)>, PromoteError> {
+    if let Some(now) = state.in_force(Tenant::DEFAULT)?.now {
+        if held == Some(&now.dvm_blake3) {
+            return Ok(None);
+        }
+        match whole(state, &now)? {
+            Ok(dvm) => return Ok(Some((now.dvm_blake3, dvm))),
+            Err(why) => {
+                let model = now.id;
+                tracing::error!(model, %why, "the model in force is damaged in control.db and stays out; promote it again");
+                if held.is_some() {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+    let (bundled, dvm) = bundled()?;
+    Ok((held != Some(&bundled.dvm_blake3)).then_some((bundled.dvm_blake3, dvm)))
+}
+
+/// An artifact of the store, checked.
+fn whole(state: &dyn ControlStore, model: &ModelRef) -> Result<Result<Vec<u8>, ModelError>, StoreError> {
+    let dvm = state.model(&model.dvm_blake3)?.unwrap_or_default();
+    if hex(&dvm) != model.dvm_blake3 {
+        return Ok(Err(ModelError::Checksum));
+    }
+    Ok(Model::decode(&dvm).map(|_| dvm))
+}
+
+impl Control {
+    /// Puts a model of a registry in force, and waits until the snapshot with it is served.
+    ///
+    /// # Errors
+    /// As [`promote`], or if no snapshot could be made (the promotion is kept).
+    pub fn promote(&self, who: &Identity, asking: &Asking) -> Result<Served<Promotion>, ControlError> {
+        let published = self.published().ok_or(PromoteError::NoSnapshot)?;
+        let config = self.configured();
+        let promotion = promote(self.state(), (&published.opened, &config), who, asking)?;
+        self.served(promotion, true)
+    }
+
+    /// Puts the model before in force, and waits until the snapshot with it is served.
+    ///
+    /// # Errors
+    /// As [`roll_back`], or if no snapshot could be made (the rollback is kept).
+    pub fn roll_back(&self, who: &Identity) -> Result<Served<Promotion>, ControlError> {
+        let promotion = roll_back(self.state(), who)?;
+        self.served(promotion, true)
+    }
+
+    /// How models stand.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn models(&self, tenant: Tenant) -> Result<Standing, ControlError> {
+        Ok(standing(self.state(), tenant)?)
+    }
+}
+
+/// How models stand in a data folder, whether a server runs on it or not. Where there is no state, nothing was promoted.
+///
+/// # Errors
+/// If the state can't be read.
+pub fn standing_of(data_dir: &Path) -> Result<Standing, PromoteError> {
+    let path = data_dir.join("control.db");
+    if !path.exists() {
+        return Ok(Standing { in_force: bundled()?.0, before: None, history: Vec::new() });
+    }
+    standing(&SqliteControl::open(&path)?, Tenant::DEFAULT)
+}
