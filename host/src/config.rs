@@ -127,11 +127,21 @@ documented! {
 }
 
 documented! {
-    /// Models in the filters: `dnsvet model promote`, `rollback` and `list`.
+    /// Models in the filters (`dnsvet model promote`, `rollback` and `list`), and the watch for drift of what they score.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct Models {
         /// Folder of models that can be promoted, where a command names none and over the API; empty: those that come with dnsvet.
         pub registry: PathBuf,
+        /// Distinct scored names of a window in which drift is looked for; the first window after a promotion is the baseline. 0: none.
+        pub watch_names: usize,
+        /// Minutes that such a window lasts at least, so that it holds more than one hour's habits.
+        pub watch_minutes: usize,
+        /// Alarm past this population stability index of the scores, from 0: 0.1 is a small shift, 0.25 a large one.
+        pub drift_score: f64,
+        /// Alarm past this population stability index of the top-level domains, from 0.
+        pub drift_tld: f64,
+        /// Alarm if the share of uncertain verdicts differs by more than this from that of the baseline, 0 to 1.
+        pub drift_uncertain: f64,
     }
 }
 
@@ -192,7 +202,14 @@ impl Default for Modes {
 
 impl Default for Models {
     fn default() -> Self {
-        Self { registry: PathBuf::new() }
+        Self {
+            registry: PathBuf::new(),
+            watch_names: 2_000,
+            watch_minutes: 60,
+            drift_score: 0.25,
+            drift_tld: 0.25,
+            drift_uncertain: 0.1,
+        }
     }
 }
 

@@ -164,6 +164,7 @@ pub async fn events(
     let latest_ms = now_ms() + MAX_AHEAD_MS;
     batch.events.iter_mut().for_each(|event| event.time_ms = event.time_ms.min(latest_ms));
     api.control.saw_clients(batch.events.iter().map(|event| event.client.as_str()));
+    api.control.saw_events(&batch.events);
     let receipt = api.control.store().append(identity.tenant, batch)?;
     match tokio::time::timeout(Duration::from_secs(COMMIT_S), receipt).await {
         Ok(Ok(result)) => {

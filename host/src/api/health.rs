@@ -5,13 +5,17 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Api;
+use crate::control::models::drift::Signal;
 
-/// 200 once a snapshot is served; 503 before.
+/// 200 once a snapshot is served; 503 before. Drift is said, and is no reason to take traffic away: still 200.
 pub async fn healthz(State(api): State<Api>) -> Response {
     match api.control.published() {
         Some(published) => {
-            (StatusCode::OK, format!("ok snapshot={} serial={}\n", published.id, published.serial))
-                .into_response()
+            let drifted: Vec<&str> = api.control.drifted().into_iter().map(Signal::as_str).collect();
+            let drift =
+                if drifted.is_empty() { String::new() } else { format!(" drift={}", drifted.join(",")) };
+            let said = format!("ok snapshot={} serial={}{drift}\n", published.id, published.serial);
+            (StatusCode::OK, said).into_response()
         }
         None => (StatusCode::SERVICE_UNAVAILABLE, "no snapshot yet\n").into_response(),
     }

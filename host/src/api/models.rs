@@ -57,6 +57,23 @@ pub async fn roll_back(State(api): State<Api>, Admin(identity): Admin) -> Result
     changed(&api, move |control| control.roll_back(&identity)).await
 }
 
+/// Takes the names that come from now on as what is usual.
+pub async fn rebase(State(api): State<Api>, Admin(identity): Admin) -> Result<Json<Value>, Problem> {
+    rebase_as(&api, identity).await
+}
+
+/// [`rebase`] over the control socket.
+pub async fn rebase_here(State(api): State<Api>) -> Result<Json<Value>, Problem> {
+    rebase_as(&api, Identity::local()).await
+}
+
+async fn rebase_as(api: &Api, who: Identity) -> Result<Json<Value>, Problem> {
+    let control = api.control.clone();
+    let rebased = tokio::task::spawn_blocking(move || control.rebase(&who)).await;
+    rebased.map_err(|_| StoreError::Closed)??;
+    Ok(Json(json!({})))
+}
+
 /// [`list`] over the control socket.
 pub async fn list_here(State(api): State<Api>) -> Result<Json<Value>, Problem> {
     list_as(&api, &Identity::local()).await

@@ -140,6 +140,7 @@ pub async fn overview(
     let mut body = serde_json::to_value(counts).map_err(|error| Problem::bad_request(error.to_string()))?;
     let status = api.control.status();
     body["waiting"] = json!(waiting);
+    body["drift"] = json!(api.control.drifted());
     body["snapshot"] = json!({"id": status.id, "serial": status.serial, "built_ms": status.built_ms, "problem": status.problem, "lists": status.lists});
     Ok(Json(body))
 }

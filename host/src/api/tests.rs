@@ -188,12 +188,13 @@ async fn each_route_lets_in_its_roles_and_nobody_else() {
     let promote = json!({"name": "seed", "even_so": true});
     let undo = json!({"author": "nobody", "since_ms": 0});
     let vet_all = json!({"names": ["x.example"], "decision": "benign"});
-    let routes: [(&str, &str, &Value, &[Role]); 18] = [
+    let routes: [(&str, &str, &Value, &[Role]); 19] = [
         ("GET", "/v1/snapshot", &Value::Null, &[Role::Filter, Role::Admin]),
         ("POST", "/v1/events", &events, &[Role::Filter, Role::Admin]),
         ("GET", "/api/v1/models", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("POST", "/api/v1/models/promote", &promote, &[Role::Admin]),
         ("POST", "/api/v1/models/rollback", &Value::Null, &[Role::Admin]),
+        ("POST", "/api/v1/models/rebase", &Value::Null, &[Role::Admin]),
         ("GET", "/api/v1/me", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("GET", "/api/v1/queries", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("GET", "/api/v1/overview", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),

@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::out::say;
 use crate::commands::serve::{ServeError, find_plugin};
 use crate::config::{Config, ConfigError, Flags};
-use crate::control::socket_path;
+use crate::control::models::drift::Signal;
+use crate::control::{models, socket_path};
 use crate::folder;
 use crate::upstream::system::name_server;
 use crate::wasm::{Limits, Runtime};
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A snapshot older than this is worth a look.
 const OLD_SNAPSHOT: Duration = Duration::from_secs(7 * 86_400);
 
-/// Check what dnsvet needs: data folder, ports, upstreams, snapshot, plugin, scorer.
+/// Check what dnsvet needs: data folder, ports, upstreams, snapshot, model, plugin, scorer.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   dnsvet doctor
@@ -88,6 +89,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
     findings.extend(ports(config, running));
     findings.push(upstreams(config));
     findings.push(snapshot(&config.data_dir));
+    findings.push(model(&config.data_dir));
     findings.push(plugin(find_plugin(&config.plugin)));
     findings.push(scorer(&config.scorer));
     findings
@@ -238,6 +240,37 @@ fn snapshot(data_dir: &Path) -> Finding {
         return finding("snapshot", Health::Warning, found, "fetch the lists again and reload (SIGHUP)");
     }
     finding("snapshot", Health::Ok, found, "")
+}
+
+/// The model in force, and whether what it scores has drifted.
+fn model(data_dir: &Path) -> Finding {
+    let standing = match models::standing_of(data_dir) {
+        Ok(standing) => standing,
+        Err(error) => {
+            let remedy = "restore control.db from a backup, or start the dnsvet that wrote it";
+            return finding("model", Health::Bad, error.to_string(), remedy);
+        }
+    };
+    let (id, drift) = (&standing.in_force.id, &standing.drift);
+    let Some(last) = &drift.last else {
+        return finding(
+            "model",
+            Health::Ok,
+            format!("{id} in force; too few names yet to look for drift"),
+            "",
+        );
+    };
+    let value = |signal: &Signal| format!("{} {:.3}", signal.as_str(), last.of(*signal));
+    let raised: Vec<String> = last.alarms.iter().map(value).collect();
+    if raised.is_empty() {
+        return finding("model", Health::Ok, format!("{id} in force; no drift in {} names", last.names), "");
+    }
+    finding(
+        "model",
+        Health::Warning,
+        format!("{id} in force; drift in {} names: {}", last.names, raised.join(", ")),
+        "look at the newest queries; train a model on fresh names, or take them as usual with `dnsvet model rebase`",
+    )
 }
 
 /// The plugin that `dnsvet serve` would find, loaded as it would be.

@@ -55,6 +55,7 @@ enum What {
     },
     Promote(govern::Promote),
     Rollback(govern::Rollback),
+    Rebase(govern::Rebase),
     Evaluate(evaluate::Args),
     /// Check an ONNX file against its manifest and store both in a registry
     Import {
@@ -173,6 +174,7 @@ pub fn run(args: Args) -> Result<ExitCode, ModelCommandError> {
         What::List { registry, json, config } => list(registry.as_deref(), json, &config.load()?)?,
         What::Promote(args) => govern::promote(args)?,
         What::Rollback(args) => govern::roll_back(args)?,
+        What::Rebase(args) => govern::rebase(args)?,
         What::Evaluate(args) => evaluate::run(&args)?,
         What::Import { onnx, manifest, out } => {
             let parsed = serde_json::from_slice(&read(&manifest)?)

@@ -15,6 +15,8 @@ pub enum Kind {
     Text,
     /// A whole number.
     Count,
+    /// A number with a fraction.
+    Number,
     /// Texts with commas between them.
     TextList,
     /// A TOML array of tables: `[{ name = "kids", clients = ["10.1.0.0/16"] }]`.
@@ -73,7 +75,9 @@ impl Key {
             "client_addresses" => "\"truncate\" or \"plain\"",
             "scorer" => "a URL such as \"http://127.0.0.1:8600\", or \"\" for none",
             "store" => "\"sqlite\" or \"sqlite:PATH\"",
+            "models.drift_uncertain" => "a number from 0 to 1, such as 0.1",
             _ if self.kind == Kind::Count => "a whole number from 0",
+            _ if self.kind == Kind::Number => "a number from 0, such as 0.25",
             _ => "a text in quotes",
         }
     }
@@ -182,6 +186,7 @@ pub(super) fn schedule_fields() -> Vec<String> {
 fn key(path: String, doc: &str, value: &Value) -> Key {
     let kind = match value {
         Value::Integer(_) => Kind::Count,
+        Value::Float(_) => Kind::Number,
         Value::Array(_) if ["groups", "client_names", "discovery"].contains(&path.as_str()) => Kind::Tables,
         Value::Array(_) if path == "lists" => Kind::Mixed,
         Value::Array(_) => Kind::TextList,

@@ -18,7 +18,7 @@ use toml::{Table, Value};
 
 use super::keys::{list_fields, nearest, schedule_fields, section, table_fields};
 use super::names::{self, Missing};
-use super::{Config, Key, Kind, keys};
+use super::{Config, Key, Kind, Models, keys};
 use crate::store::now_ms;
 use crate::upstream::system::name_server;
 use crate::{bundles, zones};
@@ -277,6 +277,7 @@ fn from_text(key: &Key, text: &str, place: &Place) -> Result<Value, ConfigError>
     match key.kind {
         Kind::Text => Ok(Value::String(text.to_owned())),
         Kind::Count => text.trim().parse().map(Value::Integer).map_err(|_| bad(format!("`{text}`"))),
+        Kind::Number => text.trim().parse().map(Value::Float).map_err(|_| bad(format!("`{text}`"))),
         Kind::Mixed if text.trim_start().starts_with('[') => {
             inline(text, |value| check_lists(value, &|_| place.clone()))?
                 .ok_or_else(|| bad(format!("`{text}`")))
@@ -340,6 +341,13 @@ fn check(key: &Key, value: &Value, place: &Place) -> Result<(), ConfigError> {
         "discovery" => {
             if let Some(door) = config.discovery.iter().find(|door| door.record(1).is_none()) {
                 return Err(bad(format!("`{}`, no name of a door", door.name)));
+            }
+        }
+        "models.drift_score" | "models.drift_tld" | "models.drift_uncertain" => {
+            let Models { drift_score, drift_tld, drift_uncertain, .. } = config.models;
+            let most = |number: f64, most: f64| (0.0..=most).contains(&number);
+            if !(most(drift_score, f64::MAX) && most(drift_tld, f64::MAX) && most(drift_uncertain, 1.0)) {
+                return Err(bad(shown(value)));
             }
         }
         "workers" if config.workers > MOST_WORKERS => {
@@ -558,11 +566,20 @@ mod tests {
             ("[listen]\nforward = \"0.0.0.0:1\"", "F:2: `listen.forward` is not a loopback address"),
             ("workers = 100000", "F:1: `workers` is 100000, and each is a thread; at most 512"),
             ("store = \"mongo\"", "F:1: `store` is `mongo`, a store that this build does not have"),
+            ("[models]\ndrift_score = -0.5", "F:2: `models.drift_score` is -0.5; expected a number from 0"),
+            (
+                "[models]\ndrift_uncertain = 1.5",
+                "F:2: `models.drift_uncertain` is 1.5; expected a number from 0 to 1",
+            ),
+            ("[models]\ndrift_tld = nan", "F:2: `models.drift_tld` is nan; expected a number from 0"),
             ("a = [", "F:1: not TOML"),
         ] {
             let error = load(text, &[], &[]).unwrap_err();
             assert!(error.starts_with(message), "{error}");
         }
+        let fraction =
+            load("", &[("DNSVET_MODELS__DRIFT_TLD", "0.5")], &[("models.drift_score", "1")]).unwrap();
+        assert_eq!((fraction.models.drift_tld, fraction.models.drift_score), (0.5, 1.0));
         let message = load("", &[("DNSVET_WORKERS", "x")], &[]).unwrap_err();
         assert!(message.starts_with("environment variable DNSVET_WORKERS: `workers` is `x`"), "{message}");
         let message = load("", &[], &[("workers", "-1")]).unwrap_err();

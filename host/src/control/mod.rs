@@ -208,6 +208,7 @@ pub struct Control {
     token: String,
     metrics: metrics::Metrics,
     subscriptions: Arc<Subscriptions>,
+    watcher: Arc<models::watch::Watcher>,
     timing: Timing,
     /// The policy zone, where it is served.
     rpz: Option<Publisher>,
@@ -272,6 +273,10 @@ impl Control {
         let subscriptions = Arc::new(subscriptions.map_err(file_error(Path::new("lists thread")))?);
         let shown = Arc::clone(&subscriptions);
         metrics.add(Box::new(move |text| shown.render(text)));
+        let watcher = models::watch::Watcher::start(config, state.clone(), published.subscribe());
+        let watcher = Arc::new(watcher.map_err(file_error(Path::new("models thread")))?);
+        let shown = Arc::clone(&watcher);
+        metrics.add(Box::new(move |text| shown.render(text)));
         let control = Arc::new(Self {
             running: config.clone(),
             configured: Mutex::new(Arc::new(config.clone())),
@@ -284,6 +289,7 @@ impl Control {
             token,
             metrics: metrics.clone(),
             subscriptions,
+            watcher,
             timing,
             rpz: zone.clone(),
             clients,
@@ -403,6 +409,7 @@ impl Control {
         }
         self.subscriptions.configure(&fresh.lists, self.timing);
         self.clients.configure(&fresh);
+        self.watcher.configure(&fresh);
         *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh.clone());
         self.order(Order::Reload(Some(Box::new(fresh))))?.recv().map_err(|_| ControlError::Closed)?
     }

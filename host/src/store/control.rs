@@ -179,7 +179,8 @@ pub struct AuditRow {
     /// Who.
     pub author: String,
     /// What was done: `vet`, `propose`, `confirm`, `deny`, `undo`, `unblock request`, `unblock`, `pause`, `login`,
-    /// `token`, `user`, `reload`, `model promote`, `model rollback`.
+    /// `token`, `user`, `reload`, `model promote`, `model rollback`,
+    /// `model rebase`.
     pub what: String,
     /// To what.
     pub detail: String,

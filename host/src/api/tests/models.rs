@@ -160,3 +160,123 @@ async fn an_artifact_that_is_not_what_it_claims_and_one_that_is_not_there_change
     let path = json!({"name": "quiet", "registry": "/"});
     assert!(refused(path, StatusCode::BAD_REQUEST).await.contains("unknown field `registry`"));
 }
+
+/// An event of a name that a filter's model scored.
+fn scored(seq: u64, name: &str, uncertain: bool) -> Event {
+    let reason = if uncertain { Reason::NotConfident } else { Reason::Model };
+    let mut event = event(seq, name, reason);
+    event.verdict.trace[0] =
+        TraceLine { step: Step::Model, said: "".into(), decided: true, score: Some(0.1) };
+    event
+}
+
+/// Sends fresh names, as many as are looked at in a second, until `holds`; how many were sent. `None` if it never does.
+async fn send(
+    server: &Server,
+    seq: &mut u64,
+    name: impl Fn(u64) -> (String, bool),
+    holds: impl Fn(&Value) -> bool,
+) -> Option<u64> {
+    let (filter, viewer) = (server.control.plugin_token().to_owned(), server.token(Role::Viewer));
+    for batches in 1..60 {
+        let events = (*seq..*seq + 250).map(&name).zip(*seq..);
+        let events = events.map(|((name, uncertain), seq)| scored(seq, &name, uncertain)).collect();
+        *seq += 250;
+        assert_eq!(server.post("/v1/events", &filter, &batch(events)).await.status, StatusCode::NO_CONTENT);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        if holds(&server.get("/api/v1/models", &viewer).await.json()["drift"]) {
+            return Some(batches * 250);
+        }
+    }
+    None
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_is_told_everywhere_for_a_shifted_stream_and_nowhere_for_the_same_one() {
+    let (server, _) = with_registry().await;
+    let mut models = server.config.lock().unwrap().models.clone();
+    (models.watch_names, models.watch_minutes) = (750, 0);
+    server.config.lock().unwrap().models = models;
+    let control = server.control.clone();
+    tokio::task::spawn_blocking(move || control.reload()).await.unwrap().unwrap();
+    let admin = server.token(Role::Admin);
+    let text = async |path: &str| String::from_utf8(server.get(path, &admin).await.body.to_vec()).unwrap();
+    let doctor = || {
+        let config = server.config.lock().unwrap().clone();
+        let findings = crate::commands::doctor::examine(&config);
+        findings.into_iter().find(|finding| finding.check == "model").unwrap()
+    };
+
+    const SHOPS: [&str; 6] = ["garden", "book", "coffee", "bicycle", "travel", "music"];
+    let usual = |seq: u64| {
+        let (first, second) = (SHOPS[(seq % 6) as usize], SHOPS[(seq / 6 % 6) as usize]);
+        (
+            format!("www{seq}.{first}{second}.{}", ["com", "org", "de"][(seq % 3) as usize]),
+            seq.is_multiple_of(50),
+        )
+    };
+    let mut seq = 1;
+    let compared = |drift: &Value| drift["last"]["names"].is_u64();
+    send(&server, &mut seq, usual, compared).await.expect("a window after the baseline");
+    let first = server.get("/api/v1/models", &admin).await.json()["drift"]["last"].clone();
+    send(&server, &mut seq, usual, |drift| drift["last"]["time_ms"] != first["time_ms"])
+        .await
+        .expect("another one");
+    let drift = server.get("/api/v1/models", &admin).await.json()["drift"].clone();
+    assert_eq!((&drift["last"]["alarms"], &drift["has_baseline"]), (&json!([]), &json!(true)), "{drift}");
+    assert!(
+        text("/healthz").await.ends_with(&format!("serial={}\n", server.control.published().unwrap().serial))
+    );
+    assert!(text("/metrics").await.contains("dnsvet_model_drift_alarm{signal=\"score\"} 0"));
+    assert_eq!(doctor().health, crate::commands::doctor::Health::Ok, "{:?}", doctor());
+
+    let drawn = dnsvet_models::data::dga::names(20_000, 5);
+    let shifted = |seq: u64| {
+        let label = drawn[seq as usize % drawn.len()].split('.').next().unwrap();
+        (format!("{label}{seq}.xyz"), seq.is_multiple_of(3))
+    };
+    let all = |drift: &Value| drift["last"]["alarms"] == json!(["score", "tld", "uncertain"]);
+    send(&server, &mut seq, shifted, all).await.expect("all three alarms");
+    assert!(text("/healthz").await.ends_with(" drift=score,tld,uncertain\n"));
+    let metrics = text("/metrics").await;
+    for signal in ["score", "tld", "uncertain"] {
+        assert!(metrics.contains(&format!("dnsvet_model_drift_alarm{{signal=\"{signal}\"}} 1")), "{metrics}");
+    }
+    assert_eq!(
+        server.get("/api/v1/overview", &admin).await.json()["drift"],
+        json!(["score", "tld", "uncertain"])
+    );
+    let found = doctor();
+    assert!(
+        found.health == crate::commands::doctor::Health::Warning && found.found.contains("tld "),
+        "{found:?}"
+    );
+
+    assert_eq!(server.post("/api/v1/models/rebase", &admin, &json!({})).await.status, StatusCode::OK);
+    assert!(!text("/healthz").await.contains("drift"));
+    send(&server, &mut seq, shifted, compared).await.expect("a window after the new baseline");
+    assert_eq!(server.get("/api/v1/models", &admin).await.json()["drift"]["last"]["alarms"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_names_than_may_be_looked_at_are_counted_and_keep_nobody_waiting() {
+    let server = Server::start(&[]).await;
+    let filter = server.control.plugin_token().to_owned();
+    for first in [1, 2_001, 4_001, 6_001] {
+        let events =
+            (first..first + 2_000).map(|seq| scored(seq, &format!("n{seq}.example"), false)).collect();
+        assert_eq!(server.post("/v1/events", &filter, &batch(events)).await.status, StatusCode::NO_CONTENT);
+    }
+    let viewer = server.token(Role::Viewer);
+    let mut drift = Value::Null;
+    for _ in 0..100 {
+        drift = server.get("/api/v1/models", &viewer).await.json()["drift"].clone();
+        let count = |field: &str| drift[field].as_u64().unwrap();
+        if count("looked_at") + count("passed_over") == 8_000 {
+            assert!(count("passed_over") > 0 && count("looked_at") >= 1_000, "{drift}");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{drift}");
+}

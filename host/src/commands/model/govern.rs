@@ -1,4 +1,5 @@
-//! `dnsvet model promote` and `rollback`: which model the filters run, with a server on the data folder or without.
+//! `dnsvet model promote`, `rollback` and `rebase`: which model the filters run and what it takes as usual, with a server
+//! on the data folder or without.
 
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,13 @@ pub struct Rollback {
     /// Print what was recorded as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    config: Flags,
+}
+
+/// Take the names that come from now on as usual: ends alarms of drift
+#[derive(Debug, clap::Args)]
+pub struct Rebase {
     #[command(flatten)]
     config: Flags,
 }
@@ -105,6 +113,18 @@ pub fn roll_back(args: Rollback) -> Result<(), GovernError> {
     Ok(())
 }
 
+/// Begins a new baseline.
+pub fn rebase(args: Rebase) -> Result<(), GovernError> {
+    let config = args.config.load().map_err(SocketError::from)?;
+    if is_running(&config) {
+        ask(&config, "/models/rebase", &json!({}))?;
+    } else {
+        models::rebase(&open(&config)?, &Identity::local())?;
+    }
+    say!("the names that come from now on are taken as usual");
+    Ok(())
+}
+
 /// How models stand on the data folder: as its server says, else as its state does.
 pub fn standing(config: &Config) -> Result<Value, GovernError> {
     if is_running(config) {
@@ -160,5 +180,15 @@ pub fn say_standing(standing: &Value) {
     say!("in force\t{}{by}", text(&standing["in_force"], "id"));
     if let Some(before) = standing["before"]["id"].as_str() {
         say!("before\t{before} (dnsvet model rollback)");
+    }
+    let drift = &standing["drift"];
+    let last = &drift["last"];
+    if let Some(names) = last["names"].as_u64() {
+        let alarms: Vec<&str> =
+            last["alarms"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let value = |field: &str| last[field].as_f64().unwrap_or_default();
+        let alarm = if alarms.is_empty() { "none".to_owned() } else { alarms.join(", ") };
+        let [score, tld, uncertain] = ["score", "tld", "uncertain"].map(value);
+        say!("drift\t{alarm} (of {names} names: score {score:.3}, tld {tld:.3}, uncertain {uncertain:+.3})");
     }
 }

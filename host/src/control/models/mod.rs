@@ -9,17 +9,21 @@
 //! runs and waits until the snapshot with the model is served. The surprise: the artifact is copied into `control.db`,
 //! so a registry may change or go, and what was promoted stays what is in force.
 
+pub mod drift;
 pub mod gate;
+pub mod watch;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use dnsvet_core::event::Event;
 use dnsvet_core::model::{Model, ModelError};
 use dnsvet_core::snapshot::Snapshot;
 use dnsvet_models::registry::{Artifact, Registry, RegistryError, hex};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use self::drift::{Kept, Signal};
 use self::gate::Gate;
 use super::subscription::guard::names_of_popularity_lists;
 use super::subscription::shelf::Shelf;
@@ -28,7 +32,7 @@ use super::{Control, ControlError, now_ms};
 use crate::config::Config;
 use crate::replay::ReplayError;
 use crate::store::control::models::{InForce, ModelRef, Promoting, Promotion};
-use crate::store::control::{ControlStore, Identity, SqliteControl};
+use crate::store::control::{AuditRow, ControlStore, Identity, SqliteControl};
 use crate::store::{StoreError, Tenant};
 
 /// The model that comes with dnsvet, in force where nothing was promoted.
@@ -106,6 +110,8 @@ pub struct Standing {
     pub in_force: ModelRef,
     /// What a rollback would put in force; `None`: nothing.
     pub before: Option<ModelRef>,
+    /// Whether what is asked for has drifted from what the model in force met first.
+    pub drift: watch::Standing,
     /// The newest promotions and rollbacks, newest first.
     pub history: Vec<Promotion>,
 }
@@ -118,7 +124,11 @@ pub fn standing(state: &dyn ControlStore, tenant: Tenant) -> Result<Standing, Pr
     let InForce { now, before } = state.in_force(tenant)?;
     let bundled = bundled()?.0;
     let before = before.map(|model| model.unwrap_or_else(|| bundled.clone()));
-    Ok(Standing { in_force: now.unwrap_or(bundled), before, history: state.promotions(tenant)? })
+    let in_force = now.unwrap_or(bundled);
+    let kept: Option<Kept> =
+        state.noted(tenant, watch::KEPT)?.and_then(|kept| serde_json::from_value(kept).ok());
+    let drift = kept.filter(|kept| kept.model == in_force.id).map(watch::Standing::of).unwrap_or_default();
+    Ok(Standing { in_force, before, drift, history: state.promotions(tenant)? })
 }
 
 /// Puts a model of a registry in force, in `control.db`: the next snapshot has it.
@@ -156,6 +166,16 @@ pub fn promote(
 /// If there is none, or the store fails.
 pub fn roll_back(state: &dyn ControlStore, who: &Identity) -> Result<Promotion, PromoteError> {
     Ok(state.roll_back(who.tenant, &who.name, now_ms(), &bundled()?.0)?)
+}
+
+/// Forgets what was usual, in `control.db`: the next names say it.
+///
+/// # Errors
+/// If the store fails.
+pub fn rebase(state: &dyn ControlStore, who: &Identity) -> Result<(), StoreError> {
+    state.note(who.tenant, watch::KEPT, &Value::Null)?;
+    let (author, what, detail) = (who.name.clone(), "model rebase".to_owned(), String::new());
+    state.audit(who.tenant, &AuditRow { time_ms: now_ms(), author, what, detail })
 }
 
 /// A model as filters run it.
@@ -237,7 +257,27 @@ impl Control {
     /// # Errors
     /// If the store fails.
     pub fn models(&self, tenant: Tenant) -> Result<Standing, ControlError> {
-        Ok(standing(self.state(), tenant)?)
+        Ok(Standing { drift: self.watcher.standing(), ..standing(self.state(), tenant)? })
+    }
+
+    /// Has names looked at for drift.
+    pub fn saw_events(&self, events: &[Event]) {
+        self.watcher.saw(events);
+    }
+
+    /// What is past its threshold of drift.
+    pub fn drifted(&self) -> Vec<Signal> {
+        self.watcher.standing().alarms().to_vec()
+    }
+
+    /// Takes the names that come from now on as what is usual, and ends alarms of drift.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn rebase(&self, who: &Identity) -> Result<(), ControlError> {
+        rebase(self.state(), who)?;
+        self.watcher.rebase();
+        Ok(())
     }
 }
 
@@ -248,7 +288,12 @@ impl Control {
 pub fn standing_of(data_dir: &Path) -> Result<Standing, PromoteError> {
     let path = data_dir.join("control.db");
     if !path.exists() {
-        return Ok(Standing { in_force: bundled()?.0, before: None, history: Vec::new() });
+        return Ok(Standing {
+            in_force: bundled()?.0,
+            before: None,
+            drift: watch::Standing::default(),
+            history: Vec::new(),
+        });
     }
     standing(&SqliteControl::open(&path)?, Tenant::DEFAULT)
 }

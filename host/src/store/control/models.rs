@@ -122,6 +122,10 @@ pub trait ModelStore: Send + Sync {
     fn promotions(&self, tenant: Tenant) -> Result<Vec<Promotion>, StoreError>;
     /// An artifact that is kept, by the BLAKE3 of its `model.dvm`.
     fn model(&self, dvm_blake3: &str) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Keeps what is noted of models beside all that, in the place of what was; null takes it away.
+    fn note(&self, tenant: Tenant, what: &str, note: &Value) -> Result<(), StoreError>;
+    /// What is noted.
+    fn noted(&self, tenant: Tenant, what: &str) -> Result<Option<Value>, StoreError>;
 }
 
 impl ModelStore for SqliteControl {
@@ -166,6 +170,26 @@ impl ModelStore for SqliteControl {
             let sql = "SELECT dvm FROM models WHERE dvm_blake3 = ?1";
             connection.query_row(sql, params![dvm_blake3], |row| row.get(0)).optional()
         })
+    }
+
+    fn note(&self, tenant: Tenant, what: &str, note: &Value) -> Result<(), StoreError> {
+        self.with(|connection| {
+            if note.is_null() {
+                let sql = "DELETE FROM notes WHERE tenant_id = ?1 AND what = ?2";
+                return connection.execute(sql, params![tenant.0, what]);
+            }
+            let sql = "INSERT OR REPLACE INTO notes VALUES (?1, ?2, ?3)";
+            connection.execute(sql, params![tenant.0, what, note.to_string()])
+        })?;
+        Ok(())
+    }
+
+    fn noted(&self, tenant: Tenant, what: &str) -> Result<Option<Value>, StoreError> {
+        let sql = "SELECT note FROM notes WHERE tenant_id = ?1 AND what = ?2";
+        let text: Option<String> = self.with(|connection| {
+            connection.query_row(sql, params![tenant.0, what], |row| row.get(0)).optional()
+        })?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 }
 

@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub const VERSION: i64 = STEPS.len() as i64;
 
 /// What takes a file of version N to N + 1.
-const STEPS: [&str; 2] = ["
+const STEPS: [&str; 3] = ["
 ALTER TABLE vetted ADD COLUMN confirmed_by TEXT NOT NULL DEFAULT '';
 CREATE TABLE decisions (id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, name TEXT NOT NULL, decision TEXT NOT NULL,
   author TEXT NOT NULL, confirmed INTEGER NOT NULL, alone INTEGER NOT NULL, time_ms INTEGER NOT NULL, before TEXT NOT NULL);
@@ -28,6 +28,8 @@ CREATE TABLE models (dvm_blake3 TEXT PRIMARY KEY, id TEXT NOT NULL, dvm BLOB NOT
 CREATE TABLE promotions (id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, time_ms INTEGER NOT NULL, author TEXT NOT NULL,
   what TEXT NOT NULL, from_id TEXT NOT NULL, from_dvm TEXT NOT NULL, from_onnx TEXT NOT NULL, to_id TEXT NOT NULL,
   to_dvm TEXT NOT NULL, to_onnx TEXT NOT NULL, even_so INTEGER NOT NULL, evidence TEXT NOT NULL);
+", "
+CREATE TABLE notes (tenant_id INTEGER NOT NULL, what TEXT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (tenant_id, what)) WITHOUT ROWID;
 "];
 
 const FIRST: &str = "
