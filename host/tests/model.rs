@@ -86,3 +86,24 @@ fn models_are_promoted_and_rolled_back_without_a_server_and_the_list_says_so() {
     assert!(none.status.code() == Some(1) && text(&none).contains("none to go back to"), "{}", text(&none));
     assert_eq!(standing(folder)["history"].as_array().unwrap().len(), 4);
 }
+
+#[test]
+fn a_challenger_is_put_up_and_taken_away_without_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    registry(folder);
+    let put_up = model(folder, &["challenge", "quiet", "--registry", "registry"]);
+    assert!(
+        put_up.status.success() && text(&put_up).contains("scores beside the model in force"),
+        "{}",
+        text(&put_up)
+    );
+    assert!(standing(folder)["challenger"]["model"]["id"].as_str().unwrap().starts_with("quiet@"));
+    let listed = text(&model(folder, &["list", "--registry", "registry"]));
+    assert!(listed.contains("\tchallenges") && listed.contains("it saw no name"), "{listed}");
+    let promoted = text(&model(folder, &["promote", "quiet", "--registry", "registry"]));
+    assert!(promoted.contains("as challenger it saw no name"), "{promoted}");
+    assert_eq!(standing(folder)["challenger"], Value::Null);
+    assert!(text(&model(folder, &["challenge", "--stop"])).contains("there is no challenger"));
+    assert!(text(&model(folder, &["rebase"])).contains("taken as usual"));
+}

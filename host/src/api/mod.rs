@@ -110,6 +110,7 @@ impl Api {
             .route("/api/v1/models", get(models::list))
             .route("/api/v1/models/promote", post(models::promote))
             .route("/api/v1/models/rollback", post(models::roll_back))
+            .route("/api/v1/models/challenge", post(models::challenge))
             .route("/api/v1/models/rebase", post(models::rebase))
             .route("/api/v1/audit", get(users::audit))
             .route("/api/v1/reload", post(users::reload))

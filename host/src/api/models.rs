@@ -37,6 +37,25 @@ pub struct PromoteHere {
     even_so: bool,
 }
 
+/// `POST /api/v1/models/challenge`: a model of the configured registry, or `stop`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Challenge {
+    name: Option<String>,
+    #[serde(default)]
+    stop: bool,
+}
+
+/// The same over the control socket, whose user may read the machine's folders.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChallengeHere {
+    name: Option<String>,
+    registry: Option<PathBuf>,
+    #[serde(default)]
+    stop: bool,
+}
+
 /// How models stand.
 pub async fn list(State(api): State<Api>, Viewer(identity): Viewer) -> Result<Json<Value>, Problem> {
     list_as(&api, &identity).await
@@ -60,6 +79,38 @@ pub async fn roll_back(State(api): State<Api>, Admin(identity): Admin) -> Result
 /// Takes the names that come from now on as what is usual.
 pub async fn rebase(State(api): State<Api>, Admin(identity): Admin) -> Result<Json<Value>, Problem> {
     rebase_as(&api, identity).await
+}
+
+/// Puts a challenger up, or takes it away.
+pub async fn challenge(
+    State(api): State<Api>,
+    Admin(identity): Admin,
+    challenge: Result<Json<Challenge>, JsonRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Json(Challenge { name, stop }) = challenge.map_err(|rejected| Problem::body(&rejected))?;
+    challenge_as(&api, identity, ChallengeHere { name, registry: None, stop }).await
+}
+
+/// [`challenge`] over the control socket.
+pub async fn challenge_here(
+    State(api): State<Api>,
+    challenge: Result<Json<ChallengeHere>, JsonRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Json(challenge) = challenge.map_err(|rejected| Problem::body(&rejected))?;
+    challenge_as(&api, Identity::local(), challenge).await
+}
+
+async fn challenge_as(api: &Api, who: Identity, asked: ChallengeHere) -> Result<Json<Value>, Problem> {
+    let control = api.control.clone();
+    let work = move || match (asked.name, asked.stop) {
+        (None, true) => Ok(control.stop_challenge(&who)?),
+        (Some(name), false) => {
+            Ok(control.challenge(&who, &Asking { name, registry: asked.registry, even_so: false })?)
+        }
+        _ => Err(Problem::bad_request("send {\"name\": ...} or {\"stop\": true}")),
+    };
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(Json(json!(done.map_err(|_| StoreError::Closed)??)))
 }
 
 /// [`rebase`] over the control socket.

@@ -112,6 +112,7 @@ impl From<PromoteError> for Problem {
         let status = match error {
             PromoteError::Store(error) => return error.into(),
             PromoteError::Registry(RegistryError::Unknown { .. }) => StatusCode::NOT_FOUND,
+            PromoteError::NoChallenger => StatusCode::CONFLICT,
             PromoteError::NoSnapshot => StatusCode::SERVICE_UNAVAILABLE,
             PromoteError::Against { .. } => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,

@@ -62,6 +62,7 @@ impl ControlSocket {
             .route("/models", post(models::list_here))
             .route("/models/promote", post(models::promote_here))
             .route("/models/rollback", post(models::roll_back_here))
+            .route("/models/challenge", post(models::challenge_here))
             .route("/models/rebase", post(models::rebase_here))
             .with_state(api);
         if let Err(error) = axum::serve(self.0, router).await {

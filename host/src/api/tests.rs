@@ -186,14 +186,16 @@ async fn each_route_lets_in_its_roles_and_nobody_else() {
     let events = batch(vec![]);
     let ask = json!({"name": "x.example"});
     let promote = json!({"name": "seed", "even_so": true});
+    let challenge = json!({"name": "large"});
     let undo = json!({"author": "nobody", "since_ms": 0});
     let vet_all = json!({"names": ["x.example"], "decision": "benign"});
-    let routes: [(&str, &str, &Value, &[Role]); 19] = [
+    let routes: [(&str, &str, &Value, &[Role]); 20] = [
         ("GET", "/v1/snapshot", &Value::Null, &[Role::Filter, Role::Admin]),
         ("POST", "/v1/events", &events, &[Role::Filter, Role::Admin]),
         ("GET", "/api/v1/models", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("POST", "/api/v1/models/promote", &promote, &[Role::Admin]),
         ("POST", "/api/v1/models/rollback", &Value::Null, &[Role::Admin]),
+        ("POST", "/api/v1/models/challenge", &challenge, &[Role::Admin]),
         ("POST", "/api/v1/models/rebase", &Value::Null, &[Role::Admin]),
         ("GET", "/api/v1/me", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("GET", "/api/v1/queries", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),

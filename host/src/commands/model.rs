@@ -29,6 +29,7 @@ mod govern;
   dnsvet model train --recipe cascade --data names --out registry --epochs 3 --sample 100000
                                           killed in the middle, the same command goes on and gives the same models
   dnsvet model evaluate small --data names --out report
+  dnsvet model challenge small --registry registry    scores beside the model in force, touches no verdict
   dnsvet model promote small --registry registry
   dnsvet model rollback
   dnsvet model import own.onnx --manifest own.json --out registry
@@ -55,6 +56,7 @@ enum What {
     },
     Promote(govern::Promote),
     Rollback(govern::Rollback),
+    Challenge(govern::Challenge),
     Rebase(govern::Rebase),
     Evaluate(evaluate::Args),
     /// Check an ONNX file against its manifest and store both in a registry
@@ -174,6 +176,7 @@ pub fn run(args: Args) -> Result<ExitCode, ModelCommandError> {
         What::List { registry, json, config } => list(registry.as_deref(), json, &config.load()?)?,
         What::Promote(args) => govern::promote(args)?,
         What::Rollback(args) => govern::roll_back(args)?,
+        What::Challenge(args) => govern::challenge(args)?,
         What::Rebase(args) => govern::rebase(args)?,
         What::Evaluate(args) => evaluate::run(&args)?,
         What::Import { onnx, manifest, out } => {

@@ -180,7 +180,7 @@ pub struct AuditRow {
     pub author: String,
     /// What was done: `vet`, `propose`, `confirm`, `deny`, `undo`, `unblock request`, `unblock`, `pause`, `login`,
     /// `token`, `user`, `reload`, `model promote`, `model rollback`,
-    /// `model rebase`.
+    /// `model rebase`, `model challenge`, `model challenge ended`.
     pub what: String,
     /// To what.
     pub detail: String,

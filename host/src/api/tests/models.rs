@@ -280,3 +280,53 @@ async fn more_names_than_may_be_looked_at_are_counted_and_keep_nobody_waiting() 
     }
     panic!("{drift}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_challenger_scores_real_names_touches_nothing_and_its_promotion_says_what_it_saw() {
+    let (server, registry) = with_registry().await;
+    let loud = add(&registry, "loud", loud);
+    let admin = server.token(Role::Admin);
+    let challenge = async |body: Value| server.post("/api/v1/models/challenge", &admin, &body).await;
+    let unchanged = server.control.published().unwrap().serial;
+    assert_eq!(challenge(json!({"stop": true})).await.status, StatusCode::CONFLICT, "there is none");
+    assert_eq!(challenge(json!({})).await.status, StatusCode::BAD_REQUEST);
+    let put_up = challenge(json!({"name": "loud"})).await.json();
+    assert_eq!((&put_up["model"]["id"], &put_up["author"]), (&json!(loud), &json!("token:admin")));
+
+    let filter = server.control.plugin_token().to_owned();
+    let names =
+        (1..=300).map(|seq| scored(seq, &format!("corner-shop{}.example", seq % 200), false)).collect();
+    assert_eq!(server.post("/v1/events", &filter, &batch(names)).await.status, StatusCode::NO_CONTENT);
+    let standing = async || server.get("/api/v1/models", &admin).await.json();
+    let mut saw = Value::Null;
+    for _ in 0..100 {
+        saw = standing().await["challenger"]["saw"].clone();
+        if saw["names"] == 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!((&saw["names"], &saw["champion"]), (&json!(200), &json!(bundled())), "{saw}");
+    let count = |field: &str| saw[field].as_u64().unwrap();
+    assert_eq!(count("only_challenger_blocks") + count("both_block"), 200, "{saw}");
+    assert_eq!(count("agreed"), count("both_block"), "{saw}");
+    assert!(saw["challenger_examples"].as_array().unwrap().len() <= 20, "{saw}");
+    let metrics = String::from_utf8(server.get("/metrics", "").await.body.to_vec()).unwrap();
+    assert!(metrics.contains("\ndnsvet_challenger_names 200\n"), "{metrics}");
+    assert_eq!((server.control.published().unwrap().serial, served(&server.control)), (unchanged, bundled()));
+
+    let config = server.config.lock().unwrap().clone();
+    let again = Control::start(&config.clone(), Box::new(move || Ok(config.clone()))).unwrap();
+    let kept = again.models(Tenant::DEFAULT).unwrap().challenger.unwrap();
+    assert!(kept.model.id == loud && kept.saw.names > 0, "{kept:?}");
+    drop(again);
+
+    let promoted =
+        server.post("/api/v1/models/promote", &admin, &json!({"name": "loud", "even_so": true})).await;
+    let canary = promoted.json()["evidence"]["challenger"]["saw"].clone();
+    assert_eq!(canary, saw, "what it saw is recorded");
+    let standing = standing().await;
+    assert_eq!((&standing["challenger"], &standing["in_force"]["id"]), (&Value::Null, &json!(loud)));
+    assert_eq!(standing["history"][0]["evidence"]["challenger"]["saw"]["names"], json!(200));
+    assert_eq!(challenge(json!({"name": "loud"})).await.status, StatusCode::CONFLICT, "it is in force");
+}

@@ -1,4 +1,4 @@
-//! `dnsvet model promote`, `rollback` and `rebase`: which model the filters run and what it takes as usual, with a server
+//! `dnsvet model promote`, `rollback`, `challenge` and `rebase`: which model the filters run and what it takes as usual, with a server
 //! on the data folder or without.
 
 use std::path::{Path, PathBuf};
@@ -51,6 +51,30 @@ pub struct Rollback {
     config: Flags,
 }
 
+/// Let a model score beside the one in force, without touching verdicts
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "It scores the names of events as they come in, at most 1,000 a second. `dnsvet model list` says how far both agree
+and what only one of them would block; a promotion of the challenger records it.
+
+Examples:
+  dnsvet model challenge small --registry registry
+  dnsvet model challenge --stop"
+)]
+pub struct Challenge {
+    /// The model's name in the registry
+    #[arg(required_unless_present = "stop")]
+    name: Option<String>,
+    /// The registry's folder [default: models.registry of the configuration, else the models that come with dnsvet]
+    #[arg(long, value_name = "DIR")]
+    registry: Option<PathBuf>,
+    /// Take the challenger away
+    #[arg(long, conflicts_with_all = ["name", "registry"])]
+    stop: bool,
+    #[command(flatten)]
+    config: Flags,
+}
+
 /// Take the names that come from now on as usual: ends alarms of drift
 #[derive(Debug, clap::Args)]
 pub struct Rebase {
@@ -86,9 +110,6 @@ pub enum GovernError {
 /// Promotes a model.
 pub fn promote(args: Promote) -> Result<(), GovernError> {
     let config = args.config.load().map_err(SocketError::from)?;
-    // The server may stand in another folder.
-    let absolute =
-        |path: PathBuf| std::path::absolute(&path).map_err(|source| GovernError::File { path, source });
     let registry = args.registry.map(absolute).transpose()?;
     let asking = Asking { name: args.name, registry, even_so: args.even_so };
     let done = if is_running(&config) {
@@ -96,7 +117,9 @@ pub fn promote(args: Promote) -> Result<(), GovernError> {
         ask(&config, "/models/promote", &json!({"name": name, "registry": registry, "even_so": even_so}))?
     } else {
         let snapshot = check::open(None, Some(config.data_dir.clone()))?;
-        json!(models::promote(&open(&config)?, (&snapshot, &config), &Identity::local(), &asking)?)
+        let (state, who) = (open(&config)?, Identity::local());
+        let challenge = models::noted_challenge(&state, who.tenant)?;
+        json!(models::promote(&state, (&snapshot, &config), &who, &asking, challenge)?)
     };
     report(&done, args.json);
     Ok(())
@@ -111,6 +134,63 @@ pub fn roll_back(args: Rollback) -> Result<(), GovernError> {
     };
     report(&done, args.json);
     Ok(())
+}
+
+/// Puts a challenger up, or takes it away.
+pub fn challenge(args: Challenge) -> Result<(), GovernError> {
+    let config = args.config.load().map_err(SocketError::from)?;
+    let registry = args.registry.map(absolute).transpose()?;
+    let challenge = if is_running(&config) {
+        ask(
+            &config,
+            "/models/challenge",
+            &json!({"name": args.name, "registry": registry, "stop": args.stop}),
+        )?
+    } else {
+        let (state, who) = (open(&config)?, Identity::local());
+        json!(match args.name {
+            None => models::stop_challenge(&state, &who)?,
+            Some(name) => {
+                models::challenge(&state, &config, &who, &Asking { name, registry, even_so: false })?
+            }
+        })
+    };
+    let id = text(&challenge["model"], "id");
+    match args.stop {
+        true => say!("{id} challenges no more; {}", saw(&challenge)),
+        false => say!("{id} scores beside the model in force; `dnsvet model list` says what it sees"),
+    }
+    Ok(())
+}
+
+/// A path that holds in whatever folder the server stands.
+fn absolute(path: PathBuf) -> Result<PathBuf, GovernError> {
+    std::path::absolute(&path).map_err(|source| GovernError::File { path, source })
+}
+
+/// What a challenger saw, in words.
+fn saw(challenge: &Value) -> String {
+    let saw = &challenge["saw"];
+    let Some(champion) = saw["champion"].as_str().filter(|champion| !champion.is_empty()) else {
+        return "it saw no name".to_owned();
+    };
+    let count = |field: &str| saw[field].as_u64().unwrap_or_default();
+    let examples = |field: &str| -> String {
+        let names =
+            saw[field].as_array().into_iter().flatten().filter_map(|example| example["name"].as_str());
+        let shown: Vec<&str> = names.take(5).collect();
+        if shown.is_empty() { String::new() } else { format!(" ({})", shown.join(", ")) }
+    };
+    format!(
+        "it saw {} names beside {champion} and agreed on {}; both would block {}, only it {}{}, only {champion} {}{}",
+        count("names"),
+        count("agreed"),
+        count("both_block"),
+        count("only_challenger_blocks"),
+        examples("challenger_examples"),
+        count("only_champion_blocks"),
+        examples("champion_examples"),
+    )
 }
 
 /// Begins a new baseline.
@@ -161,11 +241,18 @@ fn report(done: &Value, json: bool) {
         None => "from the next start of `dnsvet serve`".to_owned(),
     };
     say!("{to} is in force in the place of {from}{although}; {when}");
+    let challenger = &done["evidence"]["challenger"];
+    if !challenger.is_null() {
+        say!("as challenger {}", saw(challenger));
+    }
 }
 
 /// What a listed model is, after a tab; empty if it is nothing of the kind.
 pub fn marked(standing: &Value, id: &str) -> String {
     let marks = [("in_force", "in force"), ("before", "before")];
+    if standing["challenger"]["model"]["id"] == id {
+        return "\tchallenges".to_owned();
+    }
     let is = |field: &str| standing[field]["id"] == id;
     marks.iter().find(|(field, _)| is(field)).map(|(_, said)| format!("\t{said}")).unwrap_or_default()
 }
@@ -180,6 +267,10 @@ pub fn say_standing(standing: &Value) {
     say!("in force\t{}{by}", text(&standing["in_force"], "id"));
     if let Some(before) = standing["before"]["id"].as_str() {
         say!("before\t{before} (dnsvet model rollback)");
+    }
+    let challenger = &standing["challenger"];
+    if !challenger.is_null() {
+        say!("challenger\t{}: {}", text(&challenger["model"], "id"), saw(challenger));
     }
     let drift = &standing["drift"];
     let last = &drift["last"];

@@ -9,6 +9,7 @@
 //! runs and waits until the snapshot with the model is served. The surprise: the artifact is copied into `control.db`,
 //! so a registry may change or go, and what was promoted stays what is in force.
 
+pub mod challenge;
 pub mod drift;
 pub mod gate;
 pub mod watch;
@@ -23,6 +24,7 @@ use dnsvet_models::registry::{Artifact, Registry, RegistryError, hex};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use self::challenge::{Challenge, Saw};
 use self::drift::{Kept, Signal};
 use self::gate::Gate;
 use super::subscription::guard::names_of_popularity_lists;
@@ -31,12 +33,14 @@ use super::vetting::Served;
 use super::{Control, ControlError, now_ms};
 use crate::config::Config;
 use crate::replay::ReplayError;
-use crate::store::control::models::{InForce, ModelRef, Promoting, Promotion};
+use crate::store::control::models::{InForce, ModelRef, Promoting, Promotion, PromotionError};
 use crate::store::control::{AuditRow, ControlStore, Identity, SqliteControl};
 use crate::store::{StoreError, Tenant};
 
 /// The model that comes with dnsvet, in force where nothing was promoted.
 const SMALL_MODEL: &str = "small";
+/// Under which the store keeps the challenger.
+const CHALLENGE: &str = "challenger";
 /// Names that a refusal shows.
 const SHOWN: usize = 10;
 
@@ -63,6 +67,9 @@ pub enum PromoteError {
         /// What was found.
         gate: Gate,
     },
+    /// Nothing challenges the model in force.
+    #[error("there is no challenger; put one up with `dnsvet model challenge NAME`")]
+    NoChallenger,
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -110,6 +117,8 @@ pub struct Standing {
     pub in_force: ModelRef,
     /// What a rollback would put in force; `None`: nothing.
     pub before: Option<ModelRef>,
+    /// The model that scores beside it, and what it saw.
+    pub challenger: Option<Challenge>,
     /// Whether what is asked for has drifted from what the model in force met first.
     pub drift: watch::Standing,
     /// The newest promotions and rollbacks, newest first.
@@ -128,7 +137,8 @@ pub fn standing(state: &dyn ControlStore, tenant: Tenant) -> Result<Standing, Pr
     let kept: Option<Kept> =
         state.noted(tenant, watch::KEPT)?.and_then(|kept| serde_json::from_value(kept).ok());
     let drift = kept.filter(|kept| kept.model == in_force.id).map(watch::Standing::of).unwrap_or_default();
-    Ok(Standing { in_force, before, drift, history: state.promotions(tenant)? })
+    let challenger = noted_challenge(state, tenant)?;
+    Ok(Standing { in_force, before, challenger, drift, history: state.promotions(tenant)? })
 }
 
 /// Puts a model of a registry in force, in `control.db`: the next snapshot has it.
@@ -141,6 +151,7 @@ pub fn promote(
     (snapshot, config): (&Snapshot, &Config),
     who: &Identity,
     asking: &Asking,
+    challenge: Option<Challenge>,
 ) -> Result<Promotion, PromoteError> {
     let artifact = asking.artifact(config)?;
     let (to, model) = filters(&artifact)?;
@@ -155,9 +166,56 @@ pub fn promote(
         author: &who.name,
         time_ms: now_ms(),
         even_so: gate.against > 0,
-        evidence: json!({"gate": gate}),
+        evidence: json!({"gate": gate, "challenger": challenge.filter(|it| it.model.dvm_blake3 == to.dvm_blake3)}),
     };
-    Ok(state.promote(who.tenant, &promoting, &bundled()?.0)?)
+    let promotion = state.promote(who.tenant, &promoting, &bundled()?.0)?;
+    if !promotion.evidence["challenger"].is_null() {
+        // It is no challenger any more, and need not be kept as one.
+        state.note(who.tenant, CHALLENGE, &Value::Null)?;
+    }
+    Ok(promotion)
+}
+
+/// Puts a model of a registry up as challenger, in `control.db`, in the place of another one.
+///
+/// # Errors
+/// If the artifact is refused, it is the model in force, or the store fails.
+pub fn challenge(
+    state: &dyn ControlStore,
+    config: &Config,
+    who: &Identity,
+    asking: &Asking,
+) -> Result<Challenge, PromoteError> {
+    let artifact = asking.artifact(config)?;
+    let (model, _) = filters(&artifact)?;
+    if standing(state, who.tenant)?.in_force == model {
+        return Err(StoreError::from(PromotionError::InForce(model.id)).into());
+    }
+    state.keep(&model, artifact.dvm.as_deref().unwrap_or_default())?;
+    let challenge = Challenge { model, author: who.name.clone(), since_ms: now_ms(), saw: Saw::default() };
+    state.note(who.tenant, CHALLENGE, &json!(challenge))?;
+    audit(state, who, "model challenge", &challenge.model.id)?;
+    Ok(challenge)
+}
+
+/// Takes the challenger away, in `control.db`; returns it with what it saw as it was kept last.
+///
+/// # Errors
+/// If there is none, or the store fails.
+pub fn stop_challenge(state: &dyn ControlStore, who: &Identity) -> Result<Challenge, PromoteError> {
+    let challenge = noted_challenge(state, who.tenant)?.ok_or(PromoteError::NoChallenger)?;
+    state.note(who.tenant, CHALLENGE, &Value::Null)?;
+    audit(state, who, "model challenge ended", &challenge.model.id)?;
+    Ok(challenge)
+}
+
+/// The challenger as the store has it.
+///
+/// # Errors
+/// If the store fails.
+pub fn noted_challenge(state: &dyn ControlStore, tenant: Tenant) -> Result<Option<Challenge>, StoreError> {
+    let noted = state.noted(tenant, CHALLENGE)?;
+    Ok(noted.and_then(|noted| serde_json::from_value(noted).ok()))
 }
 
 /// Puts the model before in force, in `control.db`. It was behind the gate once, so it is not asked again.
@@ -174,7 +232,11 @@ pub fn roll_back(state: &dyn ControlStore, who: &Identity) -> Result<Promotion, 
 /// If the store fails.
 pub fn rebase(state: &dyn ControlStore, who: &Identity) -> Result<(), StoreError> {
     state.note(who.tenant, watch::KEPT, &Value::Null)?;
-    let (author, what, detail) = (who.name.clone(), "model rebase".to_owned(), String::new());
+    audit(state, who, "model rebase", "")
+}
+
+fn audit(state: &dyn ControlStore, who: &Identity, what: &str, detail: &str) -> Result<(), StoreError> {
+    let (author, what, detail) = (who.name.clone(), what.to_owned(), detail.to_owned());
     state.audit(who.tenant, &AuditRow { time_ms: now_ms(), author, what, detail })
 }
 
@@ -208,7 +270,7 @@ pub(super) fn fresh(
             return Ok(None);
         }
         match whole(state, &now)? {
-            Ok(dvm) => return Ok(Some((now.dvm_blake3, dvm))),
+            Ok((dvm, _)) => return Ok(Some((now.dvm_blake3, dvm))),
             Err(why) => {
                 let model = now.id;
                 tracing::error!(model, %why, "the model in force is damaged in control.db and stays out; promote it again");
@@ -222,13 +284,16 @@ pub(super) fn fresh(
     Ok((held != Some(&bundled.dvm_blake3)).then_some((bundled.dvm_blake3, dvm)))
 }
 
+/// What an artifact of the store is, or what is wrong with it.
+type Whole = Result<(Vec<u8>, Model), ModelError>;
+
 /// An artifact of the store, checked.
-fn whole(state: &dyn ControlStore, model: &ModelRef) -> Result<Result<Vec<u8>, ModelError>, StoreError> {
+fn whole(state: &dyn ControlStore, model: &ModelRef) -> Result<Whole, StoreError> {
     let dvm = state.model(&model.dvm_blake3)?.unwrap_or_default();
     if hex(&dvm) != model.dvm_blake3 {
         return Ok(Err(ModelError::Checksum));
     }
-    Ok(Model::decode(&dvm).map(|_| dvm))
+    Ok(Model::decode(&dvm).map(|model| (dvm, model)))
 }
 
 impl Control {
@@ -239,7 +304,11 @@ impl Control {
     pub fn promote(&self, who: &Identity, asking: &Asking) -> Result<Served<Promotion>, ControlError> {
         let published = self.published().ok_or(PromoteError::NoSnapshot)?;
         let config = self.configured();
-        let promotion = promote(self.state(), (&published.opened, &config), who, asking)?;
+        let challenge = self.watcher.challenge();
+        let promotion = promote(self.state(), (&published.opened, &config), who, asking, challenge)?;
+        if !promotion.evidence["challenger"].is_null() {
+            self.watcher.stop_challenge();
+        }
         self.served(promotion, true)
     }
 
@@ -257,7 +326,28 @@ impl Control {
     /// # Errors
     /// If the store fails.
     pub fn models(&self, tenant: Tenant) -> Result<Standing, ControlError> {
-        Ok(Standing { drift: self.watcher.standing(), ..standing(self.state(), tenant)? })
+        let (drift, challenger) = (self.watcher.standing(), self.watcher.challenge());
+        Ok(Standing { drift, challenger, ..standing(self.state(), tenant)? })
+    }
+
+    /// Puts a model of a registry up as challenger: it scores beside the model in force from now on.
+    ///
+    /// # Errors
+    /// As [`challenge`].
+    pub fn challenge(&self, who: &Identity, asking: &Asking) -> Result<Challenge, ControlError> {
+        let challenge = challenge(self.state(), &self.configured(), who, asking)?;
+        self.watcher.put_up(self.state(), &challenge)?;
+        Ok(challenge)
+    }
+
+    /// Takes the challenger away; returns it with what it saw.
+    ///
+    /// # Errors
+    /// If there is none, or the store fails.
+    pub fn stop_challenge(&self, who: &Identity) -> Result<Challenge, ControlError> {
+        let saw = self.watcher.stop_challenge();
+        let noted = stop_challenge(self.state(), who)?;
+        Ok(saw.unwrap_or(noted))
     }
 
     /// Has names looked at for drift.
@@ -291,6 +381,7 @@ pub fn standing_of(data_dir: &Path) -> Result<Standing, PromoteError> {
         return Ok(Standing {
             in_force: bundled()?.0,
             before: None,
+            challenger: None,
             drift: watch::Standing::default(),
             history: Vec::new(),
         });

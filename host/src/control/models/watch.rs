@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! POST /v1/events ─► names that the small model scored ─► [queue, bounded] ─► thread: score again ─► drift
-//!                     (so many a second; others are counted)
+//!                     (so many a second; others are counted)         └─► the challenger, if there is one
 //! ```
 //!
 //! Events carry a probability rounded to five digits, which is 0 for most benign names, so the model scores the names
@@ -19,9 +19,12 @@ use std::time::Duration;
 use dnsvet_core::event::Event;
 use dnsvet_core::model::{Calibration, Model};
 use dnsvet_core::verdict::{Reason, Step};
+use dnsvet_models::registry::RegistryError;
 use serde::Serialize;
 use tokio::sync::watch::Receiver as Published;
 
+use super::PromoteError;
+use super::challenge::{Challenge, Ring};
 use super::drift::{Drift, Kept, Scored, Signal, Watch};
 use crate::background;
 use crate::config::{Config, Models};
@@ -33,6 +36,8 @@ use crate::store::{Tenant, now_ms};
 pub const MOST_A_SECOND: u64 = 1_000;
 /// How often it looks which model is in force, if no names come.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often what the challenger saw is kept, milliseconds.
+const KEEP_MS: u64 = 10_000;
 /// Batches that wait for the thread.
 const MOST_WAITING: usize = 64;
 /// Under which the store keeps the watch.
@@ -77,10 +82,14 @@ impl Standing {
 struct Shared {
     standing: Mutex<Standing>,
     limits: Mutex<Models>,
+    /// The challenger at work; locked while what it saw is stored, so that none that was taken away comes back.
+    ring: Mutex<Option<Ring>>,
     looked_at: AtomicU64,
     passed_over: AtomicU64,
     /// What was usual is to be forgotten.
     rebase: AtomicBool,
+    /// Whether there is a challenger.
+    is_challenged: AtomicBool,
     /// The second that is counted, since 1970, and how many names may still come in it.
     budget: Mutex<(u64, u64)>,
 }
@@ -105,12 +114,28 @@ impl Watcher {
         let shared = Arc::new(Shared {
             standing: Mutex::default(),
             limits: Mutex::new(config.models.clone()),
+            ring: Mutex::default(),
             looked_at: AtomicU64::new(0),
             passed_over: AtomicU64::new(0),
             rebase: AtomicBool::new(false),
+            is_challenged: AtomicBool::new(false),
             budget: Mutex::default(),
         });
-        let mut thread = Thread { state, published, shared: Arc::clone(&shared), world: None };
+        if let Ok(Some(challenge)) = super::noted_challenge(state.as_ref(), Tenant::DEFAULT) {
+            match super::whole(state.as_ref(), &challenge.model) {
+                Ok(Ok(model)) => {
+                    *lock(&shared.ring) = Some(Ring::new(challenge, model.1));
+                    shared.is_challenged.store(true, Relaxed);
+                }
+                Ok(Err(why)) => {
+                    tracing::error!(model = challenge.model.id, %why, "the challenger is damaged in control.db; put it up again");
+                }
+                Err(error) => tracing::error!(%error, "the challenger can't be read"),
+            }
+        }
+        let kept_names = lock(&shared.ring).as_ref().map_or(0, |ring| ring.challenge().saw.names);
+        let kept = (0, kept_names);
+        let mut thread = Thread { state, published, shared: Arc::clone(&shared), world: None, kept };
         let work = move || thread.run(&waiting);
         std::thread::Builder::new().name("models".into()).spawn(work)?;
         Ok(Self { queue, shared })
@@ -123,7 +148,7 @@ impl Watcher {
 
     /// Hands on the names of a batch that a model scored, as many as may be looked at. Never waits.
     pub fn saw(&self, events: &[Event]) {
-        if lock(&self.shared.limits).watch_names == 0 {
+        if lock(&self.shared.limits).watch_names == 0 && !self.shared.is_challenged.load(Relaxed) {
             return;
         }
         let scored = |event: &&Event| {
@@ -141,6 +166,32 @@ impl Watcher {
             }
         }
         self.shared.passed_over.fetch_add(count - take, Relaxed);
+    }
+
+    /// Lets a challenger score from now on, in the place of another one.
+    pub(in crate::control) fn put_up(
+        &self,
+        state: &dyn ControlStore,
+        challenge: &Challenge,
+    ) -> Result<(), PromoteError> {
+        let whole = super::whole(state, &challenge.model)?;
+        let (_, model) = whole.map_err(|source| {
+            PromoteError::Registry(RegistryError::Model { name: challenge.model.id.clone(), source })
+        })?;
+        *lock(&self.shared.ring) = Some(Ring::new(challenge.clone(), model));
+        self.shared.is_challenged.store(true, Relaxed);
+        Ok(())
+    }
+
+    /// Lets the challenger score no more; returns it with what it saw.
+    pub(in crate::control) fn stop_challenge(&self) -> Option<Challenge> {
+        self.shared.is_challenged.store(false, Relaxed);
+        lock(&self.shared.ring).take().map(|ring| ring.challenge().clone())
+    }
+
+    /// The challenger, with what it saw so far.
+    pub fn challenge(&self) -> Option<Challenge> {
+        lock(&self.shared.ring).as_ref().map(|ring| ring.challenge().clone())
     }
 
     /// Forgets what was usual; the next names say it.
@@ -175,6 +226,7 @@ impl Watcher {
             // Writing to a String can't fail.
             let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {count}");
         }
+        self.render_challenge(out);
         let Some(drift) = &standing.last else { return };
         const DRIFT: &str = "dnsvet_model_drift";
         let _ = writeln!(
@@ -195,6 +247,36 @@ impl Watcher {
     }
 }
 
+impl Watcher {
+    fn render_challenge(&self, out: &mut String) {
+        let Some(Challenge { saw, .. }) = self.challenge() else { return };
+        let gauges = [
+            ("names", "Distinct names that champion and challenger scored.", saw.names),
+            ("agreed_names", "Of those, names of which both say the same.", saw.agreed),
+        ];
+        for (name, help, count) in gauges {
+            // Writing to a String can't fail. Gauges: another champion or challenger begins them anew.
+            let _ = writeln!(
+                out,
+                "# HELP dnsvet_challenger_{name} {help}\n# TYPE dnsvet_challenger_{name} gauge\ndnsvet_challenger_{name} {count}"
+            );
+        }
+        const BLOCKS: &str = "dnsvet_challenger_blocked_names";
+        let _ = writeln!(
+            out,
+            "# HELP {BLOCKS} Of those, names that would be blocked, by whom.\n# TYPE {BLOCKS} gauge"
+        );
+        let blocks = [
+            ("both", saw.both_block),
+            ("champion", saw.only_champion_blocks),
+            ("challenger", saw.only_challenger_blocks),
+        ];
+        for (by, count) in blocks {
+            let _ = writeln!(out, "{BLOCKS}{{by=\"{by}\"}} {count}");
+        }
+    }
+}
+
 impl Shared {
     /// How many of so many names may be looked at in this second.
     fn take(&self, count: u64, second: u64) -> u64 {
@@ -210,7 +292,7 @@ impl Shared {
 
 /// What names are scored with: the model of the snapshot that is served.
 struct World {
-    snapshot: String,
+    published: Arc<Snapshot>,
     model: Model,
     watch: Watch,
 }
@@ -220,6 +302,8 @@ struct Thread {
     published: Published<Option<Arc<Snapshot>>>,
     shared: Arc<Shared>,
     world: Option<World>,
+    /// When what the challenger saw was kept last, milliseconds since 1970, and of how many names.
+    kept: (u64, u64),
 }
 
 impl Thread {
@@ -239,25 +323,45 @@ impl Thread {
             }
             let mut closed = false;
             for Seen { name, uncertain } in &names {
-                let log_odds = log_odds(&world.model.spec().calibration, world.model.logit(name));
+                let logit = world.model.logit(name);
+                if let Some(ring) = lock(&self.shared.ring).as_mut() {
+                    ring.see(&world.model, logit, name, &world.published.opened);
+                }
+                let log_odds = log_odds(&world.model.spec().calibration, logit);
                 let scored = Scored { name, log_odds, uncertain: *uncertain };
-                closed |= world.watch.see(&scored, &limits, now_ms());
+                closed |= limits.watch_names > 0 && world.watch.see(&scored, &limits, now_ms());
             }
             self.shared.looked_at.fetch_add(names.len() as u64, Relaxed);
             self.tell(closed);
+            self.keep_challenge();
+        }
+    }
+
+    /// Keeps what the challenger saw, now and then.
+    fn keep_challenge(&mut self) {
+        let now = now_ms();
+        let ring = lock(&self.shared.ring);
+        let Some(ring) = ring.as_ref().filter(|_| now >= self.kept.0 + KEEP_MS) else { return };
+        let fresh = (now, ring.challenge().saw.names);
+        if fresh.1 == self.kept.1 {
+            return;
+        }
+        self.kept = fresh;
+        let note = serde_json::to_value(ring.challenge()).unwrap_or_default();
+        if let Err(error) = self.state.note(Tenant::DEFAULT, super::CHALLENGE, &note) {
+            tracing::warn!(%error, "what the challenger saw could not be kept; a restart forgets it");
         }
     }
 
     /// Takes the model of the snapshot that is served now.
     fn refresh(&mut self) {
         let Some(published) = self.published.borrow_and_update().clone() else { return };
-        if self.world.as_ref().is_some_and(|world| world.snapshot == published.id) {
+        if self.world.as_ref().is_some_and(|world| world.published.id == published.id) {
             return;
         }
         let Some(Ok(model)) = published.opened.small_model().map(Model::decode) else { return };
-        let snapshot = published.id.clone();
         match &mut self.world {
-            Some(world) if world.model.id() == model.id() => world.snapshot = snapshot,
+            Some(world) if world.model.id() == model.id() => world.published = published,
             world => {
                 let kept = self.state.noted(Tenant::DEFAULT, KEPT).unwrap_or_else(|error| {
                     tracing::warn!(%error, "what is kept of drift can't be read; it begins anew");
@@ -265,7 +369,7 @@ impl Thread {
                 });
                 let kept: Option<Kept> = kept.and_then(|kept| serde_json::from_value(kept).ok());
                 let watch = Watch::new(model.id(), kept);
-                *world = Some(World { snapshot, model, watch });
+                *world = Some(World { published, model, watch });
             }
         }
     }

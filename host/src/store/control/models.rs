@@ -122,6 +122,8 @@ pub trait ModelStore: Send + Sync {
     fn promotions(&self, tenant: Tenant) -> Result<Vec<Promotion>, StoreError>;
     /// An artifact that is kept, by the BLAKE3 of its `model.dvm`.
     fn model(&self, dvm_blake3: &str) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Keeps an artifact that may get into force.
+    fn keep(&self, model: &ModelRef, dvm: &[u8]) -> Result<(), StoreError>;
     /// Keeps what is noted of models beside all that, in the place of what was; null takes it away.
     fn note(&self, tenant: Tenant, what: &str, note: &Value) -> Result<(), StoreError>;
     /// What is noted.
@@ -170,6 +172,10 @@ impl ModelStore for SqliteControl {
             let sql = "SELECT dvm FROM models WHERE dvm_blake3 = ?1";
             connection.query_row(sql, params![dvm_blake3], |row| row.get(0)).optional()
         })
+    }
+
+    fn keep(&self, model: &ModelRef, dvm: &[u8]) -> Result<(), StoreError> {
+        self.with(|connection| keep(connection, model, dvm))
     }
 
     fn note(&self, tenant: Tenant, what: &str, note: &Value) -> Result<(), StoreError> {
@@ -243,7 +249,7 @@ fn roll_back(
 }
 
 /// Keeps an artifact, once however often it is promoted.
-pub(super) fn keep(connection: &Connection, model: &ModelRef, dvm: &[u8]) -> rusqlite::Result<()> {
+fn keep(connection: &Connection, model: &ModelRef, dvm: &[u8]) -> rusqlite::Result<()> {
     let sql = "INSERT OR IGNORE INTO models VALUES (?1, ?2, ?3)";
     connection.execute(sql, params![model.dvm_blake3, model.id, dvm])?;
     Ok(())
@@ -297,13 +303,14 @@ fn stack(connection: &Connection, tenant: Tenant) -> rusqlite::Result<Vec<ModelR
     Ok(held)
 }
 
-/// Artifacts that no rollback will reach go.
+/// Artifacts that no rollback will reach go, unless a note speaks of them: the challenger.
 fn prune(connection: &Connection, tenant: Tenant) -> rusqlite::Result<()> {
     let stack = stack(connection, tenant)?;
     let newest: Vec<&str> =
         stack.iter().rev().take(MOST_KEPT).map(|model| model.dvm_blake3.as_str()).collect();
     let newest = serde_json::to_string(&newest).unwrap_or_default();
-    let sql = "DELETE FROM models WHERE dvm_blake3 NOT IN (SELECT value FROM json_each(?1))";
+    let sql = "DELETE FROM models WHERE dvm_blake3 NOT IN (SELECT value FROM json_each(?1))
+        AND NOT EXISTS (SELECT 1 FROM notes WHERE instr(note, dvm_blake3))";
     connection.execute(sql, params![newest])?;
     Ok(())
 }
