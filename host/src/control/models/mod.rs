@@ -273,7 +273,7 @@ pub(super) fn fresh(
             Ok((dvm, _)) => return Ok(Some((now.dvm_blake3, dvm))),
             Err(why) => {
                 let model = now.id;
-                tracing::error!(model, %why, "the model in force is damaged in control.db and stays out; promote it again");
+                tracing::error!(model, %why, "the model in force is damaged in control.db and stays out; `dnsvet model rollback`, then promote it again");
                 if held.is_some() {
                     return Ok(None);
                 }

@@ -248,9 +248,9 @@ fn roll_back(
     Ok(Ok(promotion))
 }
 
-/// Keeps an artifact, once however often it is promoted.
+/// Keeps an artifact, once however often it is promoted; one that was damaged is whole again.
 fn keep(connection: &Connection, model: &ModelRef, dvm: &[u8]) -> rusqlite::Result<()> {
-    let sql = "INSERT OR IGNORE INTO models VALUES (?1, ?2, ?3)";
+    let sql = "INSERT OR REPLACE INTO models VALUES (?1, ?2, ?3)";
     connection.execute(sql, params![model.dvm_blake3, model.id, dvm])?;
     Ok(())
 }
