@@ -1,17 +1,70 @@
 //! The CUDA sources against the reference forward pass: on a GPU where there is one, and on the CPU.
+//!
+//! What must hold is said once, here, of any way to run them; `gpu.rs` and `shim.rs` are the ways.
 
 #[path = "../common/mod.rs"]
 mod common;
 mod gpu;
 mod shim;
 
-use common::weights;
+use common::{seed_model, stack_models, table_model, weights, wide_stack_model};
+use dnsvet_core::model::Model;
+use dnsvet_scorer::device::Program;
 
-/// Fails where a logit is not the forward pass's, but for rounding.
-fn assert_close(names: &[&str], got: &[f32], expected: &[f32]) {
+/// Runs a model's kernels on names and compares with the logits that are expected.
+type Check<'a> = &'a dyn Fn(&Model, &[&str], &[f32]);
+
+fn kernels_agree_with_the_forward_pass_at_every_length(check: Check<'_>) {
+    let mut names = names_of_each_length();
+    let more = [
+        "com",
+        "co.uk",
+        "example.com",
+        "www.example.co.uk",
+        "a.pay-pal1.login.top",
+        "bucket.s3.amazonaws.com",
+    ];
+    names.extend(more.map(String::from));
+    // No name has more features.
+    names.push("a-1.".repeat(15) + "b");
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let [many, one] = stack_models("large", 5);
+    for model in [seed_model(3), seed_model(4), table_model("large", 21), many, one] {
+        let expected: Vec<f32> = names.iter().map(|name| model.logit(name)).collect();
+        check(&model, &names, &expected);
+    }
+}
+
+fn the_bundled_models_give_their_golden_logits(check: Check<'_>) {
+    for entry in dnsvet_scorer::registry::open(None).unwrap() {
+        let golden = &entry.manifest().golden;
+        assert!(golden.len() >= 20);
+        let names: Vec<&str> = golden.iter().map(|golden| golden.name.as_str()).collect();
+        let expected: Vec<f32> = golden.iter().map(|golden| golden.logit).collect();
+        check(entry.model().unwrap(), &names, &expected);
+    }
+}
+
+fn a_name_of_no_bytes_has_a_logit(check: Check<'_>) {
+    let [many, one] = stack_models("large", 7);
+    for model in [seed_model(3), table_model("large", 3), many, one] {
+        check(&model, &[""], &[model.logit("")]);
+    }
+}
+
+#[test]
+fn a_stack_with_a_member_that_no_kernel_runs_has_no_program() {
+    assert_eq!(Program::of(&wide_stack_model("large", 3)), None);
+}
+
+/// Fails where a logit is not the expected one but for rounding, or a score is not to 1e-5.
+fn assert_close(model: &Model, names: &[&str], got: &[f32], expected: &[f32]) {
+    assert_eq!((got.len(), expected.len()), (names.len(), names.len()));
     for ((name, got), expected) in names.iter().zip(got).zip(expected) {
-        let allowed = 1e-4 + 1e-4 * expected.abs();
+        let allowed = 2e-5 + 2e-5 * expected.abs();
         assert!((got - expected).abs() <= allowed, "{name}: {got} and {expected}");
+        let scores = [got, expected].map(|logit| model.score(*logit));
+        assert!((scores[0] - scores[1]).abs() <= 1e-5, "{name}: scores {scores:?}");
     }
 }
 
