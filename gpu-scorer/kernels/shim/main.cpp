@@ -1,7 +1,7 @@
 // Runs the kernels of a model on the CPU, one after the other as the driver does.
 //
 // In: seed of the threads' order (u64); counts of names, lists a name, features, text bytes and passes (u32 each); ends,
-// slots, ends of lists, features (u32), text; then of each pass: kernel (0 seed, 1 table, 2 stack), counts of the
+// slots, ends of lists, features (u32), text; then of each pass: kernel (0 seed, 1 table, 2 deep, 3 stack), counts of the
 // shape's numbers, of weights and of rows (u32 each), shape (i32), weights (f32), rows (i8). Out: one logit (f32) a
 // name, those of the last pass. All little-endian.
 #include "cuda_cpu.h"
@@ -12,6 +12,9 @@ namespace seed {
 }
 namespace table {
 #include "../table.cu"
+}
+namespace deep {
+#include "../deep.cu"
 }
 namespace stack {
 #include "../stack.cu"
@@ -38,6 +41,9 @@ static void run_seed() { seed::seed_logits(text.data(), ends.data(), names, weig
 static void run_table() {
     table::table_logits(text.data(), ends.data(), names, shape.data(), weights.data(), logits.data());
 }
+static void run_deep() {
+    deep::deep_logits(text.data(), ends.data(), names, shape.data(), weights.data(), logits.data());
+}
 static void run_stack() {
     stack::stack_logits(slots.data(), list_ends.data(), features.data(), names, shape.data(), weights.data(),
                         rows.data(), members.data(), logits.data());
@@ -60,7 +66,7 @@ int main() {
         shape = read_many<int>(sizes[1]);
         weights = read_many<float>(sizes[2]);
         rows = read_many<signed char>(sizes[3]);
-        void (*const kernels[])() = {run_seed, run_table, run_stack};
+        void (*const kernels[])() = {run_seed, run_table, run_deep, run_stack};
         cuda_cpu::launch(3, 256, order, kernels[sizes[0]]);
     }
     fwrite(logits.data(), sizeof(float), logits.size(), stdout);

@@ -12,7 +12,7 @@ use super::DeviceError;
 use super::packed::{Limits, Packed, Reads};
 use super::program::{Kernel, Program};
 
-/// Threads of a block: `SEED_THREADS`, `TABLE_THREADS`, `STACK_THREADS` in the kernels' sources.
+/// Threads of a block: `SEED_THREADS`, `TABLE_THREADS`, `DEEP_THREADS`, `STACK_THREADS` in the kernels' sources.
 const THREADS: u32 = 256;
 
 fn call(what: &'static str) -> impl Fn(DriverError) -> DeviceError {
@@ -24,6 +24,7 @@ impl Kernel {
         match self {
             Self::Seed => "seed_logits",
             Self::Table => "table_logits",
+            Self::Deep => "deep_logits",
             Self::Stack => "stack_logits",
         }
     }
@@ -33,6 +34,7 @@ impl Kernel {
         match self {
             Self::Seed | Self::Stack => THREADS / 32,
             Self::Table => 64,
+            Self::Deep => 1,
         }
     }
 
@@ -43,6 +45,8 @@ impl Kernel {
             (Self::Seed, _) => include_str!("../../kernels/seed.compute_80.ptx"),
             (Self::Table, ..8) => include_str!("../../kernels/table.compute_70.ptx"),
             (Self::Table, _) => include_str!("../../kernels/table.compute_80.ptx"),
+            (Self::Deep, ..8) => include_str!("../../kernels/deep.compute_70.ptx"),
+            (Self::Deep, _) => include_str!("../../kernels/deep.compute_80.ptx"),
             (Self::Stack, ..8) => include_str!("../../kernels/stack.compute_70.ptx"),
             (Self::Stack, _) => include_str!("../../kernels/stack.compute_80.ptx"),
         }
@@ -259,7 +263,9 @@ impl Stream {
             let mut launch = self.stream.launch_builder(&pass.compiled.function);
             match pass.kernel {
                 Kernel::Seed => launch.arg(&text).arg(&ends).arg(&count).arg(&pass.weights),
-                Kernel::Table => launch.arg(&text).arg(&ends).arg(&count).arg(&pass.shape).arg(&pass.weights),
+                Kernel::Table | Kernel::Deep => {
+                    launch.arg(&text).arg(&ends).arg(&count).arg(&pass.shape).arg(&pass.weights)
+                }
                 Kernel::Stack => {
                     launch.arg(&slots).arg(&list_ends).arg(&features).arg(&count);
                     launch.arg(&pass.shape).arg(&pass.weights).arg(&pass.rows).arg(&members)

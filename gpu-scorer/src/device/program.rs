@@ -21,13 +21,15 @@ pub enum Kernel {
     Seed,
     /// kernels/table.cu
     Table,
+    /// kernels/deep.cu: a table CNN with a second convolution. No network of core has one yet.
+    Deep,
     /// kernels/stack.cu
     Stack,
 }
 
 impl Kernel {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Seed, Self::Table, Self::Stack];
+    pub const ALL: [Self; 4] = [Self::Seed, Self::Table, Self::Deep, Self::Stack];
 }
 
 /// What the kernels need to know of a model.

@@ -4,11 +4,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use dnsvet_core::model::Model;
 use dnsvet_scorer::device::{Kernel, Limits, Packed, Program};
 
-use crate::assert_close;
 use crate::common::{seed_model, stack_models, table_model};
+use crate::{assert_close, deep, program};
 
 /// Compiles the kernels with their harness; `None`, with a line that says so, where there is no g++.
 fn compile(folder: &Path, name: &str, flags: &[&str]) -> Option<PathBuf> {
@@ -31,8 +30,7 @@ fn compile(folder: &Path, name: &str, flags: &[&str]) -> Option<PathBuf> {
 }
 
 /// Runs a model's kernels; threads go in an order drawn from `order`.
-fn run(binary: &Path, order: u64, names: &[&str], model: &Model) -> Vec<f32> {
-    let program = Program::of(model).unwrap();
+fn run(binary: &Path, order: u64, names: &[&str], program: &Program) -> Vec<f32> {
     let mut packed = Packed::default();
     let all = Limits { names: names.len(), text_bytes: usize::MAX, features: usize::MAX };
     assert_eq!(packed.fill(&program.reads, names, all), names.len());
@@ -51,7 +49,8 @@ fn run(binary: &Path, order: u64, names: &[&str], model: &Model) -> Vec<f32> {
         let kernel = match pass.kernel {
             Kernel::Seed => 0,
             Kernel::Table => 1,
-            Kernel::Stack => 2,
+            Kernel::Deep => 2,
+            Kernel::Stack => 3,
         };
         for count in [kernel, pass.shape.len(), pass.weights.len(), pass.rows.len()] {
             input.extend((count as u32).to_le_bytes());
@@ -72,8 +71,8 @@ fn run(binary: &Path, order: u64, names: &[&str], model: &Model) -> Vec<f32> {
     logits
 }
 
-fn assert_agrees(binary: &Path, model: &Model, names: &[&str], expected: &[f32]) {
-    assert_close(model, names, &run(binary, 1, names, model), expected);
+fn assert_agrees(binary: &Path, program: &Program, names: &[&str], expected: &[f32]) {
+    assert_close(names, &run(binary, 1, names, program), expected);
 }
 
 const BOUNDS: [&str; 2] = ["-fsanitize=bounds", "-fno-sanitize-recover=all"];
@@ -82,8 +81,8 @@ const BOUNDS: [&str; 2] = ["-fsanitize=bounds", "-fno-sanitize-recover=all"];
 fn kernels_agree_with_the_forward_pass_at_every_length() {
     let folder = tempfile::tempdir().unwrap();
     let Some(binary) = compile(folder.path(), "kernels", &BOUNDS) else { return };
-    crate::kernels_agree_with_the_forward_pass_at_every_length(&|model, names, expected| {
-        assert_agrees(&binary, model, names, expected);
+    crate::kernels_agree_with_the_forward_pass_at_every_length(&|program, names, expected| {
+        assert_agrees(&binary, program, names, expected);
     });
 }
 
@@ -91,8 +90,17 @@ fn kernels_agree_with_the_forward_pass_at_every_length() {
 fn the_bundled_models_give_their_golden_logits() {
     let folder = tempfile::tempdir().unwrap();
     let Some(binary) = compile(folder.path(), "kernels", &[]) else { return };
-    crate::the_bundled_models_give_their_golden_logits(&|model, names, expected| {
-        assert_agrees(&binary, model, names, expected);
+    crate::the_bundled_models_give_their_golden_logits(&|program, names, expected| {
+        assert_agrees(&binary, program, names, expected);
+    });
+}
+
+#[test]
+fn the_deep_kernel_agrees_with_sums_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(binary) = compile(folder.path(), "kernels", &BOUNDS) else { return };
+    deep::the_kernel_agrees_with_sums_one_by_one(&|program, names, expected| {
+        assert_agrees(&binary, program, names, expected);
     });
 }
 
@@ -100,8 +108,8 @@ fn the_bundled_models_give_their_golden_logits() {
 fn a_name_of_no_bytes_has_a_logit() {
     let folder = tempfile::tempdir().unwrap();
     let Some(binary) = compile(folder.path(), "kernels", &BOUNDS) else { return };
-    crate::a_name_of_no_bytes_has_a_logit(&|model, names, expected| {
-        assert_agrees(&binary, model, names, expected);
+    crate::a_name_of_no_bytes_has_a_logit(&|program, names, expected| {
+        assert_agrees(&binary, program, names, expected);
     });
 }
 
@@ -114,13 +122,19 @@ fn kernels_do_not_depend_on_the_order_of_threads() {
     let without = ["-DDNSVET_NO_SYNCWARP", "-DDNSVET_NO_SYNCTHREADS"];
     let Some(unsynced) = compile(folder.path(), "unsynced", &without) else { return };
     let [_, bag] = stack_models("large", 3);
-    for (kernel, model) in [("seed", seed_model(3)), ("table", table_model("large", 3)), ("stack", bag)] {
-        let first = run(&binary, 0, &names, &model);
+    let programs = [
+        ("seed", program(&seed_model(3))),
+        ("table", program(&table_model("large", 3))),
+        ("deep", deep::Deep::drawn(3).program()),
+        ("stack", program(&bag)),
+    ];
+    for (kernel, program) in programs {
+        let first = run(&binary, 0, &names, &program);
         for order in 1..6 {
-            assert_eq!(run(&binary, order, &names, &model), first, "{kernel}, order {order}");
+            assert_eq!(run(&binary, order, &names, &program), first, "{kernel}, order {order}");
         }
         // The shuffling is worth something: without its barriers a kernel is seen to be wrong.
-        assert!((0..6).any(|order| run(&unsynced, order, &names, &model) != first), "{kernel}");
+        assert!((0..6).any(|order| run(&unsynced, order, &names, &program) != first), "{kernel}");
     }
 }
 
@@ -144,7 +158,7 @@ fn a_thousand_names_agree_with_the_original_models_scores() {
     });
     let (names, expected): (Vec<&str>, Vec<f32>) = rows.unzip();
     assert!(names.len() >= 1_000);
-    let got = run(&binary, 1, &names, entry.model().unwrap());
+    let got = run(&binary, 1, &names, &program(entry.model().unwrap()));
     for ((name, got), expected) in names.iter().zip(got).zip(expected) {
         assert!((got - expected).abs() <= 1e-4 + 1e-4 * expected.abs(), "{name}: {got} and {expected}");
     }
