@@ -71,14 +71,14 @@ impl Factory {
         }
     }
 
-    /// One backend for each worker thread: `threads` on the CPU, two streams' worth on a GPU.
+    /// One backend for each worker thread: `threads` on the CPU, one a stream on a GPU (2, for stacks up to 8).
     pub fn backends(&self, entry: &Entry, threads: usize) -> Result<Vec<Box<dyn Backend>>, BackendError> {
         match self {
             Self::Cpu if entry.model().is_some() => on_cpu(entry, infer::Backend::OwnCpu, threads),
             // An imported graph has no forward pass of ours.
             Self::Cpu | Self::Tract => on_cpu(entry, infer::Backend::Tract, threads),
             Self::Cuda(cuda) => match entry.model().and_then(|model| Program::of(model)) {
-                Some(program) => Ok(cuda.backends(&program)?),
+                Some(program) => Ok(cuda.backends(&program, threads)?),
                 None => {
                     tracing::warn!(model = entry.id(), "no kernel for this network: scoring it on the cpu");
                     Self::Cpu.backends(entry, threads)

@@ -3,14 +3,19 @@
 //! All run in turn, round by round, on one thread and on the same names, and the best round of each counts:
 //! so a busy machine slows all of them or none. Time is the thread's own CPU time, where the system tells
 //! it. onnxruntime is measured through Python if `python3` has it; if not, its ratios are null and the
-//! report says why. Where there is a GPU, the kernels are measured too, by the wall clock, copies included.
+//! report says why. Packing names for the kernels is measured on any machine; where there is a GPU, so are the
+//! kernels, by the wall clock, packing and copies included (see gpu.rs).
+
+mod gpu;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dnsvet_models::infer::{Backend, InferError, Scorer};
+use dnsvet_core::model::ModelError;
+use dnsvet_models::infer::{Backend, InferError, OwnCpu, Scorer};
 use dnsvet_models::manifest;
 use serde::Serialize;
 
@@ -33,6 +38,9 @@ pub struct Args {
     /// Names of a round.
     #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(64..))]
     names: u32,
+    /// Also measure a stack of drawn weights, of the shape that the large model is trained in.
+    #[arg(long)]
+    drawn_stack: bool,
     /// Python with onnxruntime.
     #[arg(long, default_value = "python3")]
     python: String,
@@ -50,6 +58,9 @@ pub enum BenchError {
     /// The GPU that was found.
     #[error(transparent)]
     Gpu(#[from] BackendError),
+    /// A bug of ours: the drawn stack does not fit together.
+    #[error(transparent)]
+    Drawn(#[from] ModelError),
     /// Two implementations do not give the same scores, so their times can't be compared.
     #[error("{model}: {other} gives {got} for {name:?}, our own forward pass {own}")]
     Differ {
@@ -70,7 +81,7 @@ pub enum BenchError {
 #[derive(Debug, Clone, Serialize)]
 struct Rates {
     own: f64,
-    tract: f64,
+    tract: Option<f64>,
     onnxruntime: Option<f64>,
 }
 
@@ -84,6 +95,8 @@ struct Report {
     rounds: u32,
     /// By model.
     names_per_cpu_s: BTreeMap<String, Rates>,
+    /// By model: names packed for the kernels a CPU-second, one thread.
+    names_packed_per_cpu_s: BTreeMap<String, f64>,
     /// By model, then by names of a batch: names a second on the first GPU, each stream kept busy. Empty
     /// without a GPU.
     names_per_gpu_s: BTreeMap<String, BTreeMap<usize, f64>>,
@@ -103,28 +116,48 @@ pub fn run(args: &Args) -> Result<ExitCode, BenchError> {
         name_bytes: bytes as f64 / names.len() as f64,
         rounds: args.rounds,
         names_per_cpu_s: BTreeMap::new(),
+        names_packed_per_cpu_s: BTreeMap::new(),
         names_per_gpu_s: BTreeMap::new(),
         ratios: BTreeMap::new(),
         notes: Vec::new(),
     };
     let gpu = Cuda::open().inspect_err(|reason| report.notes.push(format!("no GPU measured: {reason}"))).ok();
+    let mut models = Vec::new();
     for entry in registry::open(args.registry.as_deref())? {
-        if entry.model().is_none() {
-            report.notes.push(format!("{}: imported, no forward pass of our own to compare", entry.name()));
-            continue;
-        }
-        let (rates, note) = measure(&entry, &names, args)?;
         let name = entry.name().to_owned();
-        if let Some(gpu) = &gpu
-            && let Some(program) = entry.model().and_then(|model| Program::of(model))
-        {
-            report.names_per_gpu_s.insert(name.clone(), on_gpu(gpu, &program, &names, args.rounds)?);
+        let Some(model) = entry.model() else {
+            report.notes.push(format!("{name}: imported, no forward pass of our own to compare"));
+            continue;
+        };
+        models.push((name.clone(), Arc::clone(model)));
+        let (rates, note) = measure(&entry, &names, args)?;
+        for (other, rate) in [("tract", rates.tract), ("onnxruntime", rates.onnxruntime)] {
+            report.ratios.insert(format!("{name}_vs_{other}"), rate.map(|rate| rates.own / rate));
         }
-        report.ratios.insert(format!("{name}_vs_tract"), Some(rates.own / rates.tract));
-        let theirs = rates.onnxruntime.map(|rate| rates.own / rate);
-        report.ratios.insert(format!("{name}_vs_onnxruntime"), theirs);
         report.notes.extend(note.map(|note| format!("{name}_vs_onnxruntime: {note}")));
         report.names_per_cpu_s.insert(name, rates);
+    }
+    if args.drawn_stack {
+        let model = Arc::new(gpu::drawn_stack()?);
+        let mut scorer = OwnCpu::new(Arc::clone(&model));
+        let mut own = 0.0f64;
+        for _ in 0..args.rounds {
+            own = own.max(rate(&mut scorer, &names, &mut vec![0.0; names.len()])?);
+        }
+        let name = model.spec().name.clone();
+        report.names_per_cpu_s.insert(name.clone(), Rates { own, tract: None, onnxruntime: None });
+        models.push((name, model));
+    }
+    for (name, model) in models {
+        let Some(program) = Program::of(&model) else {
+            report.notes.push(format!("{name}: no kernel runs it"));
+            continue;
+        };
+        report.names_packed_per_cpu_s.insert(name.clone(), gpu::packed(&program, &names, args.rounds));
+        if let Some(cuda) = &gpu {
+            let rates = gpu::scored(cuda, &model, &program, &names, args.rounds)?;
+            report.names_per_gpu_s.insert(name, rates);
+        }
     }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report).unwrap_or_default());
@@ -137,11 +170,12 @@ pub fn run(args: &Args) -> Result<ExitCode, BenchError> {
 fn print(report: &Report) {
     println!("names a CPU-second, one thread, best of {} rounds of {}:", report.rounds, report.names);
     for (model, rates) in &report.names_per_cpu_s {
-        let onnxruntime = rates.onnxruntime.map_or("-".into(), |rate| format!("{rate:.0}"));
-        println!(
-            "  {model:<8} own {:>10.0}   tract {:>10.0}   onnxruntime {onnxruntime:>10}",
-            rates.own, rates.tract
-        );
+        let [tract, onnxruntime] =
+            [rates.tract, rates.onnxruntime].map(|rate| rate.map_or("-".into(), |rate| format!("{rate:.0}")));
+        println!("  {model:<8} own {:>10.0}   tract {tract:>10}   onnxruntime {onnxruntime:>10}", rates.own);
+    }
+    for (model, rate) in &report.names_packed_per_cpu_s {
+        println!("  {model:<8} packed for a gpu {rate:>10.0}");
     }
     for (model, rates) in &report.names_per_gpu_s {
         for (batch, rate) in rates {
@@ -162,18 +196,19 @@ fn measure(entry: &Entry, names: &[&str], args: &Args) -> Result<(Rates, Option<
     let mut tract = entry.scorer(Backend::Tract)?;
     let mut logits = vec![0.0; names.len()];
     let mut theirs = vec![0.0; names.len()];
-    let mut rates = Rates { own: 0.0, tract: 0.0, onnxruntime: None };
+    let mut rates = Rates { own: 0.0, tract: None, onnxruntime: None };
     let mut note = None;
     for _ in 0..args.rounds {
         rates.own = rates.own.max(rate(own.as_mut(), names, &mut logits)?);
-        rates.tract = rates.tract.max(rate(tract.as_mut(), names, &mut theirs)?);
-        compare(entry, "tract", names, &logits, &theirs)?;
+        let of_tract = rate(tract.as_mut(), names, &mut theirs)?;
+        rates.tract = Some(rates.tract.unwrap_or(0.0).max(of_tract));
+        compare(entry.id(), "tract", names, &logits, &theirs)?;
         if note.is_some() {
             continue;
         }
         match onnxruntime(entry, names, &args.python) {
             Ok((rate, theirs)) => {
-                compare(entry, "onnxruntime", names, &logits, &theirs)?;
+                compare(entry.id(), "onnxruntime", names, &logits, &theirs)?;
                 rates.onnxruntime = Some(rates.onnxruntime.unwrap_or(0.0).max(rate));
             }
             Err(reason) => note = Some(reason),
@@ -183,7 +218,7 @@ fn measure(entry: &Entry, names: &[&str], args: &Args) -> Result<(Rates, Option<
 }
 
 fn compare(
-    entry: &Entry,
+    model: &str,
     other: &'static str,
     names: &[&str],
     own: &[f32],
@@ -193,7 +228,7 @@ fn compare(
     match all.find(|((_, own), got)| (*own - *got).abs() > 1e-4 + 1e-4 * own.abs()) {
         None => Ok(()),
         Some(((name, own), got)) => Err(BenchError::Differ {
-            model: entry.id().to_owned(),
+            model: model.to_owned(),
             other,
             name: (*name).to_owned(),
             own: *own,
@@ -202,63 +237,21 @@ fn compare(
     }
 }
 
-/// Names of a batch on the GPU: what one client sends, what many make together, and what fills a launch.
-const GPU_BATCHES: [usize; 3] = [64, 4096, 65_536];
-/// How long the GPU is kept busy in a round.
-const GPU_ROUND: Duration = Duration::from_millis(200);
-
-/// Names a second by names of a batch, the best of the rounds; each stream has a thread that keeps it busy.
-fn on_gpu(
-    gpu: &Cuda,
-    program: &Program,
-    names: &[&str],
-    rounds: u32,
-) -> Result<BTreeMap<usize, f64>, BenchError> {
-    let mut backends = gpu.backends(program).map_err(BackendError::from)?;
-    let mut rates = BTreeMap::new();
-    for batch in GPU_BATCHES {
-        let batch: Vec<&str> = names.iter().copied().cycle().take(batch).collect();
-        let mut best = 0.0f64;
-        for _ in 0..rounds {
-            let start = Instant::now();
-            let scored = std::thread::scope(|scope| {
-                let threads: Vec<_> = backends
-                    .iter_mut()
-                    .map(|backend| {
-                        let batch = &batch;
-                        scope.spawn(move || {
-                            let mut logits = vec![0.0; batch.len()];
-                            let mut scored = 0;
-                            while start.elapsed() < GPU_ROUND {
-                                backend.logits(batch, &mut logits)?;
-                                scored += batch.len();
-                            }
-                            Ok(scored)
-                        })
-                    })
-                    .collect();
-                let counts =
-                    threads.into_iter().map(|thread| thread.join().map_err(|_| BackendError::Panicked)?);
-                counts.sum::<Result<usize, BackendError>>()
-            })?;
-            best = best.max(scored as f64 / start.elapsed().as_secs_f64());
-        }
-        rates.insert(batch.len(), best);
-    }
-    Ok(rates)
+/// Names a CPU-second of a forward pass.
+fn rate(scorer: &mut dyn Scorer, names: &[&str], logits: &mut [f32]) -> Result<f64, InferError> {
+    passes_rate(|| scorer.score(names, logits)).map(|passes| passes * names.len() as f64)
 }
 
-/// Names a CPU-second; goes over the names until a tenth of a second is spent, so that the clock is fine
-/// enough.
-fn rate(scorer: &mut dyn Scorer, names: &[&str], logits: &mut [f32]) -> Result<f64, InferError> {
+/// Passes a CPU-second; goes on until a tenth of a second is spent, so that the clock is fine enough.
+fn passes_rate<E>(mut pass: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
     let start = cpu_time();
     let mut passes = 0;
     loop {
-        scorer.score(names, logits)?;
+        pass()?;
         passes += 1;
         let spent = cpu_time().saturating_sub(start);
         if spent >= Duration::from_millis(100) {
-            return Ok((passes * names.len()) as f64 / spent.as_secs_f64());
+            return Ok(f64::from(passes) / spent.as_secs_f64());
         }
     }
 }

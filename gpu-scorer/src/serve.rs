@@ -34,7 +34,7 @@ pub struct Args {
     /// Folder of models; the bundled ones without it.
     #[arg(long, env = "DNSVET_SCORER_REGISTRY")]
     pub registry: Option<PathBuf>,
-    /// Worker threads for each model on the CPU; 0: one a core.
+    /// Worker threads for each model on the CPU, or to hash a stack's features for the GPU (2 to 8); 0: one a core.
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
     /// Names of a full batch.

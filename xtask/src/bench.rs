@@ -12,6 +12,7 @@ use crate::{build, shell, system, wasm, workspace};
   cargo xtask bench snapshot
   cargo xtask bench snapshot lists/ads.hosts
   cargo xtask bench faults
+  cargo xtask bench gpu
   cargo xtask bench groups
   cargo xtask bench reload
   cargo xtask bench replay /var/tmp")]
@@ -31,6 +32,8 @@ enum What {
     Wasm,
     /// The models on one core, against tract.
     Models,
+    /// The scorer's kernels on the first GPU: that they are right, then names a second. Without a GPU it says so.
+    Gpu,
     /// How soon questions are answered while the scorer is stopped, slow, or answers garbage.
     Faults,
     /// What a changed list costs service: silence, lost answers, time until it is in force, memory.
@@ -74,6 +77,23 @@ pub fn run(args: &Args) -> Result<(), Error> {
         }
         What::Groups => cargo_bench("dnsvet", "groups", None),
         What::Models => cargo_bench("dnsvet-models", "inference", None),
+        What::Gpu => {
+            let mut right = shell::cargo();
+            right.args([
+                "test",
+                "--package",
+                "dnsvet-scorer",
+                "--test",
+                "kernels",
+                "--",
+                "gpu::",
+                "--nocapture",
+            ]);
+            shell::show(&mut right)?;
+            let mut fast = shell::cargo();
+            fast.args(["run", "--release", "--package", "dnsvet-scorer", "--", "bench", "--drawn-stack"]);
+            shell::show(&mut fast)
+        }
         What::Faults => {
             wasm::build(false)?;
             // What waits for a timeout needs no optimised binaries; the tests' own are there already.

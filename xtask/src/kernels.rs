@@ -16,7 +16,7 @@ const NVRTC_WHEEL: &str = "nvidia-cuda-nvrtc-cu12==12.1.105";
 const PTXAS_WHEEL: &str = "nvidia-cuda-nvcc-cu12==12.9.86";
 
 /// Kernels by the name of their source.
-const KERNELS: [&str; 2] = ["seed", "table"];
+const KERNELS: [&str; 4] = ["deep", "seed", "stack", "table"];
 /// What PTX is kept for: the oldest GPU that is served, and the first with today's instructions.
 const TARGETS: [&str; 2] = ["compute_70", "compute_80"];
 /// GPUs (A100, H100, B200) that must hold a kernel in registers.

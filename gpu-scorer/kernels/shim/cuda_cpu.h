@@ -5,6 +5,7 @@
 // DNSVET_NO_SYNCWARP and DNSVET_NO_SYNCTHREADS take barriers out, to show that it does.
 #pragma once
 
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,7 +131,8 @@ static void launch(unsigned int blocks, unsigned int threads, uint64_t seed, voi
     }
 }
 
-static inline float shuffle(float value, unsigned int lane) {
+template <typename T> static inline T shuffle(T value, unsigned int lane) {
+    static_assert(sizeof(T) == sizeof(uint32_t), "a shuffle moves 32 bits");
     memcpy(&current->slot, &value, sizeof value);
     pause(Warp);
     const Fiber *first = &fibers[current->thread.x & ~31u];
@@ -156,9 +158,9 @@ static inline void __syncwarp(unsigned int) {
     cuda_cpu::pause(cuda_cpu::Warp);
 #endif
 }
-static inline float __shfl_sync(unsigned int, float value, unsigned int lane) {
+template <typename T> static inline T __shfl_sync(unsigned int, T value, unsigned int lane) {
     return cuda_cpu::shuffle(value, lane);
 }
-static inline float __shfl_xor_sync(unsigned int, float value, unsigned int mask) {
+template <typename T> static inline T __shfl_xor_sync(unsigned int, T value, unsigned int mask) {
     return cuda_cpu::shuffle(value, (threadIdx.x & 31) ^ mask);
 }

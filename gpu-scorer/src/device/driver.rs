@@ -1,4 +1,4 @@
-//! The driver: library, context, module, buffers, launch.
+//! The driver: library, context, modules, buffers, launches.
 
 use std::sync::Arc;
 
@@ -9,9 +9,10 @@ use cudarc::driver::{
 use cudarc::nvrtc::Ptx;
 
 use super::DeviceError;
+use super::packed::{Limits, Packed, Reads};
 use super::program::{Kernel, Program};
 
-/// Threads of a block: `SEED_THREADS` in kernels/seed.cu, `TABLE_THREADS` in kernels/table.cu.
+/// Threads of a block: `SEED_THREADS`, `TABLE_THREADS`, `DEEP_THREADS`, `STACK_THREADS` in the kernels' sources.
 const THREADS: u32 = 256;
 
 fn call(what: &'static str) -> impl Fn(DriverError) -> DeviceError {
@@ -23,14 +24,17 @@ impl Kernel {
         match self {
             Self::Seed => "seed_logits",
             Self::Table => "table_logits",
+            Self::Deep => "deep_logits",
+            Self::Stack => "stack_logits",
         }
     }
 
     /// Names that a block works on at a time.
     fn block_names(self) -> u32 {
         match self {
-            Self::Seed => THREADS / 32,
+            Self::Seed | Self::Stack => THREADS / 32,
             Self::Table => 64,
+            Self::Deep => 1,
         }
     }
 
@@ -41,22 +45,26 @@ impl Kernel {
             (Self::Seed, _) => include_str!("../../kernels/seed.compute_80.ptx"),
             (Self::Table, ..8) => include_str!("../../kernels/table.compute_70.ptx"),
             (Self::Table, _) => include_str!("../../kernels/table.compute_80.ptx"),
+            (Self::Deep, ..8) => include_str!("../../kernels/deep.compute_70.ptx"),
+            (Self::Deep, _) => include_str!("../../kernels/deep.compute_80.ptx"),
+            (Self::Stack, ..8) => include_str!("../../kernels/stack.compute_70.ptx"),
+            (Self::Stack, _) => include_str!("../../kernels/stack.compute_80.ptx"),
         }
     }
 }
 
 /// A kernel, compiled for this GPU.
-struct Loaded {
+#[derive(Clone)]
+struct Compiled {
     function: CudaFunction,
     /// Blocks that keep the whole GPU busy; each then walks over its share of names.
     blocks: u32,
 }
 
-/// The first GPU, its kernels loaded.
+/// The first GPU, its kernels compiled.
 pub struct Cuda {
     context: Arc<CudaContext>,
-    seed: Loaded,
-    table: Loaded,
+    kernels: Vec<(Kernel, Compiled)>,
 }
 
 impl Cuda {
@@ -79,11 +87,11 @@ impl Cuda {
         if major < 7 {
             return Err(DeviceError::TooOld { major, minor });
         }
-        let seed = load(&context, Kernel::Seed, major)?;
-        let table = load(&context, Kernel::Table, major)?;
+        let compiled = |kernel| Ok((kernel, compile(&context, kernel, major)?));
+        let kernels = Kernel::ALL.into_iter().map(compiled).collect::<Result<_, DeviceError>>()?;
         let gpu = context.name().map_err(call("ask for the GPU's name"))?;
         tracing::info!(gpu, major, minor, "scoring on the gpu");
-        Ok(Self { context, seed, table })
+        Ok(Self { context, kernels })
     }
 
     /// What replies call this device.
@@ -91,50 +99,71 @@ impl Cuda {
         format!("cuda:{}", self.context.ordinal())
     }
 
-    /// A stream of its own for one model, with its buffers.
+    /// Puts a model's constants on the GPU, for all its streams.
+    pub(super) fn load(&self, program: &Program) -> Result<Vec<Loaded>, DeviceError> {
+        let stream = self.context.new_stream().map_err(call("make a stream"))?;
+        let buffer = call("allocate GPU memory");
+        let mut loaded = Vec::with_capacity(program.passes.len());
+        for pass in &program.passes {
+            let kernel = self.kernels.iter().find(|(kernel, _)| *kernel == pass.kernel);
+            let Some((kernel, compiled)) = kernel else {
+                return Err(DeviceError::Call {
+                    what: "find the kernel",
+                    reason: "it was not compiled".into(),
+                });
+            };
+            loaded.push(Loaded {
+                kernel: *kernel,
+                compiled: compiled.clone(),
+                // An empty allocation is an error to the driver, and only stacks have rows, the seed no shape.
+                shape: stream.clone_htod(&[&pass.shape[..], &[0]].concat()).map_err(&buffer)?,
+                weights: stream.clone_htod(&pass.weights).map_err(&buffer)?,
+                rows: stream.clone_htod(&[&pass.rows[..], &[0]].concat()).map_err(&buffer)?,
+            });
+        }
+        stream.synchronize().map_err(call("wait for the GPU"))?;
+        Ok(loaded)
+    }
+
+    /// A stream of its own, with buffers for batches of up to `limits`.
     pub(super) fn stream(
         &self,
-        program: &Program,
-        names: usize,
-        bytes: usize,
+        passes: &Arc<Vec<Loaded>>,
+        reads: &Reads,
+        limits: Limits,
     ) -> Result<Stream, DeviceError> {
         let stream = self.context.new_stream().map_err(call("make a stream"))?;
-        let loaded = match program.kernel {
-            Kernel::Seed => &self.seed,
-            Kernel::Table => &self.table,
-        };
         let buffer = call("allocate GPU memory");
         let pinned = call("allocate pinned memory");
-        // SAFETY: fresh pinned memory holds no value that was written; u8, u32 and f32 are valid in any bit
-        // pattern, and each is written before it is read: `text` and `ends` by `run`, `logits` by the copy
-        // from the GPU.
-        let (host_text, host_ends, host_logits) = unsafe {
+        let words = limits.words(reads);
+        // SAFETY: fresh pinned memory holds no value that was written; u32 and f32 are valid in any bit pattern, and
+        // each is written before it is read: `input` by `run`, `logits` by the copy from the GPU.
+        let (host_input, host_logits) = unsafe {
             (
-                self.context.alloc_pinned::<u8>(bytes).map_err(&pinned)?,
-                self.context.alloc_pinned::<u32>(names).map_err(&pinned)?,
+                self.context.alloc_pinned::<u32>(words).map_err(&pinned)?,
                 // Read by the CPU, so not write-combined.
-                self.context.alloc_pinned_with_flags::<f32>(names, 0).map_err(&pinned)?,
+                self.context.alloc_pinned_with_flags::<f32>(limits.names, 0).map_err(&pinned)?,
             )
         };
         Ok(Stream {
-            kernel: program.kernel,
-            function: loaded.function.clone(),
-            blocks: loaded.blocks,
-            // An empty allocation is an error to the driver, and the seed has no shape.
-            shape: stream.clone_htod(&[&program.shape[..], &[0]].concat()).map_err(&buffer)?,
-            weights: stream.clone_htod(&program.weights).map_err(&buffer)?,
-            text: stream.alloc_zeros(bytes).map_err(&buffer)?,
-            ends: stream.alloc_zeros(names).map_err(&buffer)?,
-            logits: stream.alloc_zeros(names).map_err(&buffer)?,
-            host_text,
-            host_ends,
+            passes: Arc::clone(passes),
+            lists: reads.lists(),
+            names: limits.names,
+            input: stream.alloc_zeros(words).map_err(&buffer)?,
+            logits: stream.alloc_zeros(limits.names * passes.len()).map_err(&buffer)?,
+            host_input,
             host_logits,
             stream,
         })
     }
 }
 
-fn load(context: &Arc<CudaContext>, kernel: Kernel, major: i32) -> Result<Loaded, DeviceError> {
+/// Bytes that a stream's buffers take on the GPU.
+pub(super) fn bytes(program: &Program, limits: Limits) -> usize {
+    4 * (limits.words(&program.reads) + limits.names * program.passes.len())
+}
+
+fn compile(context: &Arc<CudaContext>, kernel: Kernel, major: i32) -> Result<Compiled, DeviceError> {
     let module = context.load_module(Ptx::from_src(kernel.ptx(major))).map_err(call("compile the PTX"))?;
     let function = module.load_function(kernel.entry()).map_err(call("find the kernel"))?;
     let multiprocessors = context
@@ -143,83 +172,125 @@ fn load(context: &Arc<CudaContext>, kernel: Kernel, major: i32) -> Result<Loaded
     let resident = function
         .occupancy_max_active_blocks_per_multiprocessor(THREADS, 0, None)
         .map_err(call("ask for occupancy"))?;
-    Ok(Loaded { function, blocks: u32::try_from(multiprocessors).unwrap_or(1) * resident.max(1) })
+    Ok(Compiled { function, blocks: u32::try_from(multiprocessors).unwrap_or(1) * resident.max(1) })
 }
 
-/// A stream with its kernel, weights and buffers.
-pub(super) struct Stream {
+/// A pass with its constants on the GPU; only read there, by any stream.
+pub(super) struct Loaded {
     kernel: Kernel,
-    function: CudaFunction,
-    blocks: u32,
+    compiled: Compiled,
     shape: CudaSlice<i32>,
     weights: CudaSlice<f32>,
-    text: CudaSlice<u8>,
-    ends: CudaSlice<u32>,
+    rows: CudaSlice<i8>,
+}
+
+/// A stream with its buffers.
+pub(super) struct Stream {
+    passes: Arc<Vec<Loaded>>,
+    /// Lists of features of a name.
+    lists: usize,
+    /// The most names of a batch.
+    names: usize,
+    /// Ends, slots, ends of lists, features, text.
+    input: CudaSlice<u32>,
+    /// `[pass][name]`, without gaps.
     logits: CudaSlice<f32>,
-    host_text: PinnedHostSlice<u8>,
-    host_ends: PinnedHostSlice<u32>,
+    host_input: PinnedHostSlice<u32>,
     host_logits: PinnedHostSlice<f32>,
     stream: Arc<CudaStream>,
 }
 
 impl Stream {
-    /// The kernel that it runs.
-    pub(super) fn kernel(&self) -> Kernel {
-        self.kernel
-    }
-
-    /// Scores packed names: copy in, kernel, copy out, wait. `ends` rise, the last is the length of `text`,
-    /// and `logits` has the length of `ends`; both fit the buffers.
-    pub(super) fn run(&mut self, text: &[u8], ends: &[u32], logits: &mut [f32]) -> Result<(), DeviceError> {
+    /// Scores packed names: copy in, each pass, copy out, wait. `logits` has one for each name.
+    pub(super) fn run(&mut self, packed: &Packed, logits: &mut [f32]) -> Result<(), DeviceError> {
         let copy_in = call("copy names to the GPU");
         let copy_out = call("copy logits from the GPU");
-        let fits = text.len() <= self.text.len()
-            && ends.len() <= self.ends.len()
-            && ends.len() == logits.len()
-            && ends.is_sorted()
-            && ends.last().is_none_or(|&end| end as usize == text.len());
-        if !fits {
-            let reason = format!("{} names of {} bytes do not fit", ends.len(), text.len());
+        let names = packed.ends.len();
+        let (text_words, rest) = packed.text.as_chunks::<4>();
+        let mut last = [0; 4];
+        last[..rest.len()].copy_from_slice(rest);
+        let last = if rest.is_empty() { &[][..] } else { &[last] };
+        let sections = [&packed.ends[..], &packed.slots, &packed.list_ends, &packed.features];
+        let words = sections.iter().map(|section| section.len()).sum::<usize>();
+        let total = words + text_words.len() + last.len();
+        let slots = if self.lists == 0 { 0 } else { names };
+        let rises = |ends: &[u32], to: usize| {
+            ends.is_sorted() && ends.last().map_or(to == 0, |end| *end as usize == to)
+        };
+        let fits = total <= self.input.len()
+            && names <= self.names
+            && names == logits.len()
+            && rises(&packed.ends, packed.text.len())
+            && packed.slots.len() == slots
+            && packed.list_ends.len() == names * self.lists
+            && rises(&packed.list_ends, packed.features.len());
+        let Some(count) = u32::try_from(names).ok().filter(|_| fits) else {
+            let reason = format!(
+                "{names} names of {} bytes and {} features do not fit",
+                packed.text.len(),
+                packed.features.len()
+            );
             return Err(DeviceError::Call { what: "launch", reason });
-        }
-        let Ok(names) = u32::try_from(ends.len()) else { return Ok(()) };
+        };
         if names == 0 {
             return Ok(());
         }
 
-        let host_text = self.host_text.as_mut_slice().map_err(&copy_in)?;
-        host_text[..text.len()].copy_from_slice(text);
-        let host_ends = self.host_ends.as_mut_slice().map_err(&copy_in)?;
-        host_ends[..ends.len()].copy_from_slice(ends);
-        let mut device_text = self.text.slice_mut(..text.len());
-        if !text.is_empty() {
-            self.stream.memcpy_htod(&host_text[..text.len()], &mut device_text).map_err(&copy_in)?;
+        let host = &mut self.host_input.as_mut_slice().map_err(&copy_in)?[..total];
+        let mut rest = &mut *host;
+        for section in sections {
+            let (head, tail) = rest.split_at_mut(section.len());
+            head.copy_from_slice(section);
+            rest = tail;
         }
-        let mut device_ends = self.ends.slice_mut(..ends.len());
-        self.stream.memcpy_htod(&host_ends[..ends.len()], &mut device_ends).map_err(&copy_in)?;
+        for (word, bytes) in rest.iter_mut().zip(text_words.iter().chain(last)) {
+            *word = u32::from_ne_bytes(*bytes);
+        }
+        self.stream.memcpy_htod(host, &mut self.input.slice_mut(..total)).map_err(&copy_in)?;
 
-        let blocks = self.blocks.min(names.div_ceil(self.kernel.block_names()));
-        let shape =
-            LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 };
-        let mut launch = self.stream.launch_builder(&self.function);
-        launch.arg(&self.text).arg(&self.ends).arg(&names);
-        if self.kernel == Kernel::Table {
-            launch.arg(&self.shape);
+        let mut start = 0;
+        let [ends, slots, list_ends, features] = sections.map(|section| {
+            start += section.len();
+            self.input.slice(start - section.len()..start)
+        });
+        let text = self.input.slice(words..);
+        for (index, pass) in self.passes.iter().enumerate() {
+            let (members, mut own) = self.logits.split_at_mut(index * names);
+            let members = members.as_view();
+            let blocks = pass.compiled.blocks.min(count.div_ceil(pass.kernel.block_names()));
+            let grid =
+                LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 };
+            let mut launch = self.stream.launch_builder(&pass.compiled.function);
+            match pass.kernel {
+                Kernel::Seed => launch.arg(&text).arg(&ends).arg(&count).arg(&pass.weights),
+                Kernel::Table | Kernel::Deep => {
+                    launch.arg(&text).arg(&ends).arg(&count).arg(&pass.shape).arg(&pass.weights)
+                }
+                Kernel::Stack => {
+                    launch.arg(&slots).arg(&list_ends).arg(&features).arg(&count);
+                    launch.arg(&pass.shape).arg(&pass.weights).arg(&pass.rows).arg(&members)
+                }
+            };
+            launch.arg(&mut own);
+            // SAFETY: the arguments are those of the kernel in order and type; addresses of words stand for those of
+            // text's bytes. Kernels of text read ends[..names] and text[..ends[names - 1]]; the stack's reads
+            // slots[..names], list_ends[..names x lists], features as far as the last of these says, and the
+            // logits of the passes before it; lengths and ends were checked above. Slots and features are below
+            // what core bounds them to, which is what the terms have and the rows are shifted to. All write
+            // own[..names], and `logits` has room for that in every pass. Shape, weights and rows are read as far
+            // as `Program::of` wrote them from a network whose shape core has checked. The buffers belong to this
+            // stream alone, but for those three, which nobody writes; all live until the stream is synchronised
+            // below, or, on an error, until cudarc's drop has waited for it.
+            unsafe { launch.launch(grid) }.map_err(call("launch the kernel"))?;
         }
-        launch.arg(&self.weights).arg(&mut self.logits);
-        // SAFETY: the arguments are those of the kernel in order and type: text, ends, names, (table: shape,)
-        // weights, logits. It reads ends[..names] and text[..ends[names - 1]] and writes logits[..names],
-        // which was checked above; it reads shape and weights as far as `Program::of` wrote them from a
-        // network whose shape core has checked. The buffers belong to this stream alone and live until it
-        // is synchronised below, or, on an error, until cudarc's drop has waited for it.
-        unsafe { launch.launch(shape) }.map_err(call("launch the kernel"))?;
 
         let host_logits = self.host_logits.as_mut_slice().map_err(&copy_out)?;
-        let device_logits = self.logits.slice(..ends.len());
-        self.stream.memcpy_dtoh(&device_logits, &mut host_logits[..ends.len()]).map_err(&copy_out)?;
+        let from = (self.passes.len() - 1) * names;
+        let device_logits = self.logits.slice(from..from + names);
+        self.stream.memcpy_dtoh(&device_logits, &mut host_logits[..names]).map_err(&copy_out)?;
         // The pinned slices were borrowed as plain ones, so nothing else waits for the copies.
         self.stream.synchronize().map_err(call("wait for the GPU"))?;
-        logits.copy_from_slice(&host_logits[..ends.len()]);
+        logits.copy_from_slice(&host_logits[..names]);
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{seed_model, table_model};
+use common::{seed_model, stack_models, table_model, wide_stack_model};
 use process::{Response, Server, put};
 use serde_json::{Value, json};
 
@@ -319,7 +319,8 @@ fn sigterm_answers_what_is_in_work_and_then_ends() {
 fn a_hot_swap_loses_no_request_and_each_reply_is_of_one_model() {
     let server = Server::start(&[]);
     let stop = AtomicBool::new(false);
-    let models = [table_model("large", 11), table_model("large", 77)];
+    let [stack, _] = stack_models("large", 77);
+    let models = [table_model("large", 11), stack];
     let body = json!({ "names": stream_names(300).collect::<Vec<_>>() }).to_string();
     let names: Vec<String> = stream_names(300).collect();
     let seen = std::thread::scope(|scope| {
@@ -387,7 +388,8 @@ fn the_bundled_models_are_served_by_cpu_and_by_tract_with_the_same_scores() {
 #[test]
 fn the_bench_reports_every_ratio_or_why_there_is_none() {
     let mut command = std::process::Command::new(process::binary());
-    let output = command.args(["bench", "--json", "--rounds", "1", "--names", "64"]).output().unwrap();
+    command.args(["bench", "--json", "--rounds", "1", "--names", "64", "--drawn-stack"]);
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     for model in ["small", "large"] {
@@ -396,6 +398,41 @@ fn the_bench_reports_every_ratio_or_why_there_is_none() {
         let why =
             report["notes"].as_array().unwrap().iter().any(|note| note.as_str().unwrap().starts_with(&ratio));
         assert!(report["ratios"][&ratio].as_f64().is_some_and(|ratio| ratio > 0.0) != why, "{report}");
+    }
+    for model in ["small", "large", "stack"] {
+        assert!(report["names_packed_per_cpu_s"][model].as_f64().unwrap() > 0.0, "{report}");
+        let gpu = report["names_per_gpu_s"][model]["4096"].as_f64().is_some_and(|rate| rate > 0.0);
+        let why =
+            report["notes"].as_array().unwrap().iter().any(|note| note.as_str().unwrap().contains("no GPU"));
+        assert!(gpu != why, "{report}");
+    }
+}
+
+#[test]
+fn replies_and_metrics_say_where_a_stack_was_scored() {
+    for (device, label) in [("cpu", "cpu"), ("cuda", "cuda:0")] {
+        if device == "cuda" && !std::path::Path::new("/dev/nvidiactl").exists() {
+            println!("skipped: no GPU to score stacks on");
+            continue;
+        }
+        let [stack, _] = stack_models("large", 7);
+        // No kernel runs it, so it is scored on the CPU, whatever was asked for.
+        let wide = wide_stack_model("wide", 7);
+        let server = Server::with(&[stack.clone(), wide.clone()], &["--device", device]);
+        for (model, label) in [(stack, label), (wide, "cpu")] {
+            let names = ["example.com", "a.pay-pal1.login.top"];
+            let name = &model.spec().name;
+            let reply = server.post("/v1/score", &json!({ "names": names, "model": name })).json();
+            assert_eq!(reply["device"], label);
+            for (name, result) in names.iter().zip(reply["results"].as_array().unwrap()) {
+                let score = result["score"].as_f64().unwrap();
+                assert!((score - model.score(model.logit(name))).abs() <= 1e-5, "{name}: {score}");
+            }
+            let scored =
+                format!("dnsvet_scorer_scored_names_total{{model=\"{name}\",device=\"{label}\"}} 2\n");
+            let metrics = server.request("GET", "/metrics", "", b"").text();
+            assert!(metrics.contains(&scored), "{metrics}");
+        }
     }
 }
 

@@ -46,13 +46,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// With the models `large` (a table network, state 11) and `seed` (state 5).
+    /// With the models `large` (a table network, state 11) and `seed` (state 5), on the CPU.
     pub fn start(args: &[&str]) -> Self {
+        Self::with(&[table_model("large", 11), seed_model(5)], &[&["--device", "cpu"], args].concat())
+    }
+
+    /// With these models.
+    pub fn with(models: &[Model], args: &[&str]) -> Self {
         let registry = tempfile::tempdir().unwrap();
-        put(registry.path(), &table_model("large", 11));
-        put(registry.path(), &seed_model(5));
+        models.iter().for_each(|model| put(registry.path(), model));
         let folder = registry.path().to_str().unwrap().to_owned();
-        Self::spawn(&[&["--device", "cpu", "--registry", &folder], args].concat(), registry)
+        Self::spawn(&[&["--registry", &folder], args].concat(), registry)
     }
 
     /// With the models that come with dnsvet.
