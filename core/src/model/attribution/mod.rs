@@ -38,8 +38,8 @@ pub struct Attribution {
     /// One for each byte of the name, in units of the logit: above 0 speaks for malicious, below for benign. 0 for what
     /// the model does not read: a leading `www.`, what lies before the last 64 bytes.
     pub bytes: Vec<f64>,
-    /// What no byte is to blame for: the logit of the reference, and what the steps of table CNNs leave over (on real
-    /// names 2 to 3 % of 1 + the logit's size, seldom above 20 %).
+    /// What no byte is to blame for: the logit of the reference, and what the steps of table CNNs leave over (of 180 real
+    /// and generated names, at the median 3 % of 1 + the logit's size, at most 27 %).
     pub rest: f64,
 }
 
