@@ -240,6 +240,6 @@ pub fn result(model: &Entry, asked: String, logit: f32) -> ScoreResult {
         score: Some(model.score(logit)),
         p: Some(p),
         class: Some(class.to_owned()),
-        error: None,
+        ..ScoreResult::default()
     }
 }

@@ -1,5 +1,6 @@
 //! Of random unlisted names some reach the scorer, and most are settled in the filter; the command asks it alike.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use dnsvet_tests::client::Door;
@@ -55,4 +56,25 @@ fn of_ten_thousand_unlisted_names_1_to_30_percent_reach_the_scorer() {
         println!("{door:?}: {:.2} % of {NAMES} names reached the scorer", share * 100.0);
         assert!((0.01..=0.30).contains(&share), "{door:?}: {:.2} %", share * 100.0);
     }
+}
+
+#[test]
+fn check_says_which_characters_made_a_score_whichever_model_gave_it() {
+    let (rig, _) = rig();
+    let mut draw = Draw::new("characters");
+    let names: Vec<String> =
+        (0..400).map(|at| if at % 2 == 0 { draw.machine_domain() } else { draw.plain_domain() }).collect();
+    let mut models = BTreeSet::new();
+    for (name, check) in names.iter().zip(rig.check(&names)) {
+        let Some(model) = check["verdict"]["model"].as_str() else { continue };
+        let attribution = &check["attribution"];
+        assert_eq!(
+            (attribution["model"].as_str(), attribution["name"].as_str()),
+            (Some(model), Some(&**name)),
+            "{check}"
+        );
+        assert_eq!(attribution["bytes"].as_array().map(Vec::len), Some(name.len()), "{check}");
+        models.extend(model.split('@').next().map(str::to_owned));
+    }
+    assert_eq!(models.into_iter().collect::<Vec<_>>(), ["large", "small"]);
 }

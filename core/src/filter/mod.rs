@@ -32,6 +32,7 @@ use crate::hash;
 use crate::host::{Callout, CalloutId, Counter, Host, Level, Peer, Reply};
 use crate::lists::LocalData;
 use crate::message::{Malformed, Query, decode_answer, decode_query, min_ttl, rcode, rtype};
+use crate::model::Model;
 use crate::model::tunnel::TunnelSketch;
 use crate::name::Name;
 use crate::policy::Policy;
@@ -258,6 +259,11 @@ impl Filter {
     /// The snapshot in force; the newer one while it takes over from another.
     pub fn snapshot(&self) -> Option<&Snapshot> {
         self.force.snapshot.as_ref()
+    }
+
+    /// Its small model, if it has one.
+    pub fn model(&self) -> Option<&Arc<Model>> {
+        self.force.model.as_ref()
     }
 
     /// Puts a snapshot in force. One whose brands or model can't be read is refused and the last good one stays.
@@ -636,7 +642,7 @@ impl Filter {
         if self.flights.len() >= self.config.scorer_in_flight as usize {
             return Err("too many callouts in flight");
         }
-        let request = ScoreRequest { names: vec![name.to_owned()], model: None };
+        let request = ScoreRequest { names: vec![name.to_owned()], model: None, attribution: false };
         let callout = Callout {
             peer: Peer::Scorer,
             method: "POST",

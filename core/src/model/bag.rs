@@ -77,6 +77,18 @@ impl Bag {
         self.weights.rows.len() * DIMENSIONS + units * (DIMENSIONS + 2) + 1
     }
 
+    /// What a feature adds to each dimension, before the features' number is divided by.
+    #[cfg(feature = "attribution")]
+    pub(super) fn row(&self, feature: u32) -> [f64; DIMENSIONS] {
+        let shift = FEATURE_BITS.saturating_sub(u32::from(self.weights.bits));
+        let row = self.weights.rows.get((feature >> shift) as usize).copied().unwrap_or_default();
+        let mut values = row.map(f64::from);
+        for (value, scale) in values.iter_mut().zip(self.weights.scale) {
+            *value *= f64::from(scale);
+        }
+        values
+    }
+
     /// The logit of a content with these features.
     pub fn logit(&self, found: &[u32]) -> f32 {
         let w = &self.weights;

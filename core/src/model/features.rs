@@ -11,6 +11,8 @@
 //! together. The surprise: the last label of the content, which somebody registered, is hashed apart from those
 //! before it, which a name's owner makes up.
 
+use std::ops::Range;
+
 use crate::hash::{self, finish, step};
 
 /// What a bag reads of a content.
@@ -73,6 +75,19 @@ enum Sort {
 /// Replaces `out` by the features of a content, at most [`MAX_FEATURES`].
 pub fn features(content: &str, reading: Reading, out: &mut Vec<u32>) {
     out.clear();
+    read(content, reading, out);
+}
+
+/// The same features in the same order, each with the bytes of the content that it is read from: bit `i` is byte `i`.
+/// Bytes from 64 on have no bit; no name's content has them ([`super::Parts`]).
+#[cfg(feature = "attribution")]
+pub(super) fn features_with_bytes(content: &str, reading: Reading) -> Vec<(u32, u64)> {
+    let mut out = Vec::new();
+    read(content, reading, &mut out);
+    out
+}
+
+fn read(content: &str, reading: Reading, out: &mut impl Output) {
     let mut sink = Sink { out, grams: reading.grams(), neighbours: reading == Reading::Labels };
     match reading {
         Reading::Labels => sink.labels(content),
@@ -84,36 +99,106 @@ pub fn features(content: &str, reading: Reading, out: &mut Vec<u32>) {
     }
 }
 
-struct Sink<'a> {
-    out: &'a mut Vec<u32>,
+/// Takes features; who does not want the bytes that they are read from pays nothing for them.
+trait Output {
+    fn take(&mut self, feature: u32, from: u64);
+    fn count(&self) -> usize;
+}
+
+impl Output for Vec<u32> {
+    #[inline]
+    fn take(&mut self, feature: u32, _: u64) {
+        self.push(feature);
+    }
+
+    #[inline]
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
+#[cfg(feature = "attribution")]
+impl Output for Vec<(u32, u64)> {
+    fn take(&mut self, feature: u32, from: u64) {
+        self.push((feature, from));
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
+/// Bytes beside each other, as bits.
+#[inline]
+fn bits(bytes: Range<usize>) -> u64 {
+    let below = |end: usize| if end < 64 { (1u64 << end) - 1 } else { u64::MAX };
+    below(bytes.end) & !below(bytes.start)
+}
+
+/// A label or a word, and where in the content it starts.
+#[derive(Clone, Copy, Default)]
+struct Part<'a> {
+    at: usize,
+    bytes: &'a [u8],
+}
+
+impl Part<'_> {
+    fn range(self) -> Range<usize> {
+        self.at..self.at + self.bytes.len()
+    }
+}
+
+/// Parts that follow each other with `gap` bytes between.
+fn placed<'a>(
+    at: usize,
+    parts: impl Iterator<Item = &'a [u8]>,
+    gap: usize,
+) -> impl Iterator<Item = Part<'a>> {
+    parts.scan(at, move |next, bytes| {
+        let at = *next;
+        *next += bytes.len() + gap;
+        Some(Part { at, bytes })
+    })
+}
+
+/// The labels of a content that hold something.
+fn labels(content: &str) -> impl Iterator<Item = Part<'_>> {
+    let labels = placed(0, content.as_bytes().split(|byte| *byte == b'.'), 1);
+    labels.filter(|label| !label.bytes.is_empty())
+}
+
+struct Sink<'a, O> {
+    out: &'a mut O,
     grams: [usize; 2],
     /// Whether words and labels are read with the one before.
     neighbours: bool,
 }
 
-impl Sink<'_> {
+impl<O: Output> Sink<'_, O> {
     fn labels(&mut self, content: &str) {
-        let mut rest =
-            content.as_bytes().split(|byte| *byte == b'.').filter(|label| !label.is_empty()).peekable();
-        let (mut count, mut before): (usize, &[u8]) = (0, &[]);
+        let mut rest = labels(content).peekable();
+        let (mut count, mut before) = (0, Part::default());
         while let Some(label) = rest.next() {
             let registered = rest.peek().is_none();
             self.grams(label, if registered { Sort::RegisteredGram } else { Sort::OwnerGram });
-            if self.neighbours && !before.is_empty() {
-                let ends = before.iter().rev().take(3).chain([&b'.']).chain(label.iter().take(3));
-                self.add(Sort::Boundary, ends);
+            if self.neighbours && !before.bytes.is_empty() {
+                let ends = before.bytes.iter().rev().take(3).chain([&b'.']).chain(label.bytes.iter().take(3));
+                let from =
+                    before.range().end.saturating_sub(3).max(before.at)..label.at + label.bytes.len().min(3);
+                self.add(Sort::Boundary, ends, from);
             }
             self.words(label, if registered { Sort::RegisteredWord } else { Sort::OwnerWord });
             if registered {
-                self.add(Sort::RegisteredLabel, label);
+                self.add(Sort::RegisteredLabel, label.bytes, label.range());
                 if count > 0 {
-                    self.add(Sort::LastLabels, before.iter().chain([&b'.']).chain(label));
+                    let both = before.bytes.iter().chain([&b'.']).chain(label.bytes);
+                    self.add(Sort::LastLabels, both, before.at..label.range().end);
                 }
                 self.shape(label, count + 1, content.len());
             } else {
-                self.add(Sort::OwnerLabel, label);
+                self.add(Sort::OwnerLabel, label.bytes, label.range());
                 if count == 0 {
-                    self.add(Sort::FirstLabel, label);
+                    self.add(Sort::FirstLabel, label.bytes, label.range());
                 }
             }
             (count, before) = (count + 1, label);
@@ -124,10 +209,10 @@ impl Sink<'_> {
         if content.is_empty() {
             return;
         }
-        self.grams(content.as_bytes(), Sort::ContentGram);
-        let labels = || content.split('.').filter(|label| !label.is_empty());
-        let registered = labels().next_back().unwrap_or_default();
-        self.shape(registered.as_bytes(), labels().count(), content.len());
+        self.grams(Part { at: 0, bytes: content.as_bytes() }, Sort::ContentGram);
+        let (count, registered) =
+            labels(content).fold((0, Part::default()), |(count, _), label| (count + 1, label));
+        self.shape(registered, count, content.len());
     }
 
     /// Two pairs of neighbours, of which the second starts 2 to 4 bytes after the first.
@@ -135,60 +220,70 @@ impl Sink<'_> {
         for (at, first) in content.windows(2).enumerate() {
             for gap in 2..=4 {
                 let Some(second) = content.get(at + gap..at + gap + 2) else { break };
-                self.add(Sort::Skip, [gap as u8].iter().chain(first).chain(second));
+                let state = hashed(Sort::Skip, [gap as u8].iter().chain(first).chain(second));
+                self.push(state, bits(at..at + 2) | bits(at + gap..at + gap + 2));
             }
         }
     }
 
-    fn push(&mut self, state: u32) {
-        if self.out.len() < MAX_FEATURES {
-            self.out.push(finish(state) >> (32 - FEATURE_BITS));
+    fn push(&mut self, state: u32, from: u64) {
+        if self.out.count() < MAX_FEATURES {
+            self.out.take(finish(state) >> (32 - FEATURE_BITS), from);
         }
     }
 
-    fn add<'b>(&mut self, sort: Sort, bytes: impl IntoIterator<Item = &'b u8>) {
-        let state = bytes.into_iter().fold(step(hash::START, sort as u8), |state, byte| step(state, *byte));
-        self.push(state);
+    fn add<'b>(&mut self, sort: Sort, bytes: impl IntoIterator<Item = &'b u8>, from: Range<usize>) {
+        self.push(hashed(sort, bytes), bits(from));
     }
 
-    fn grams(&mut self, label: &[u8], sort: Sort) {
+    fn grams(&mut self, label: Part<'_>, sort: Sort) {
         let [shortest, longest] = self.grams;
-        let framed = || [START].into_iter().chain(label.iter().copied()).chain([END]);
-        for at in 0..label.len() + 2 {
+        let length = label.bytes.len();
+        let framed = || [START].into_iter().chain(label.bytes.iter().copied()).chain([END]);
+        for at in 0..length + 2 {
             let mut state = step(hash::START, sort as u8);
             for (index, byte) in framed().skip(at).take(longest).enumerate() {
                 state = step(state, byte);
                 if index + 1 >= shortest {
-                    self.push(state);
+                    // The frame is no byte of the content: a mark alone is read from the byte beside it.
+                    let [first, last] = [at, at + index].map(|framed| framed.max(1).min(length));
+                    self.push(state, bits(label.at + first.saturating_sub(1)..label.at + last));
                 }
             }
         }
     }
 
-    fn words(&mut self, label: &[u8], placed: Sort) {
-        let mut before: &[u8] = &[];
-        for word in runs(label).filter(|run| run.first().is_some_and(|byte| kind(*byte) != b'-')) {
-            self.add(Sort::Word, word);
-            self.add(placed, word);
-            if self.neighbours && !before.is_empty() {
-                self.add(Sort::Words, before.iter().chain([&b'|']).chain(word));
+    fn words(&mut self, label: Part<'_>, sort: Sort) {
+        let mut before = Part::default();
+        let runs = placed(label.at, runs(label.bytes), 0);
+        for word in runs.filter(|run| run.bytes.first().is_some_and(|byte| kind(*byte) != b'-')) {
+            self.add(Sort::Word, word.bytes, word.range());
+            self.add(sort, word.bytes, word.range());
+            if self.neighbours && !before.bytes.is_empty() {
+                let both = before.bytes.iter().chain([&b'|']).chain(word.bytes);
+                self.add(Sort::Words, both, before.at..word.range().end);
             }
             before = word;
         }
     }
 
-    fn shape(&mut self, label: &[u8], labels: usize, length: usize) {
+    fn shape(&mut self, label: Part<'_>, labels: usize, length: usize) {
         let small = |number: usize, most: usize| number.min(most) as u8;
-        let count = |set: &[u8]| label.iter().filter(|byte| set.contains(byte)).count();
-        self.add(Sort::Length, &[small(label.len(), 30)]);
-        self.add(Sort::Labels, &[small(labels, 6), small(length / 8, 7)]);
-        self.add(Sort::Marks, &[small(count(b"0123456789"), 8), small(count(b"-"), 4)]);
+        let Part { bytes, .. } = label;
+        let count = |set: &[u8]| bytes.iter().filter(|byte| set.contains(byte)).count();
+        self.add(Sort::Length, &[small(bytes.len(), 30)], label.range());
+        self.add(Sort::Labels, &[small(labels, 6), small(length / 8, 7)], 0..length);
+        self.add(Sort::Marks, &[small(count(b"0123456789"), 8), small(count(b"-"), 4)], label.range());
         let kinds: Vec<u8> =
-            runs(label).filter_map(|run| run.first().map(|byte| kind(*byte))).take(12).collect();
-        self.add(Sort::Outline, &kinds);
-        let vowels = 10 * count(b"aeiou") / label.len().max(1);
-        self.add(Sort::Vowels, &[small(vowels, 10), small(label.len() / 4, 6)]);
+            runs(bytes).filter_map(|run| run.first().map(|byte| kind(*byte))).take(12).collect();
+        self.add(Sort::Outline, &kinds, label.range());
+        let vowels = 10 * count(b"aeiou") / bytes.len().max(1);
+        self.add(Sort::Vowels, &[small(vowels, 10), small(bytes.len() / 4, 6)], label.range());
     }
+}
+
+fn hashed<'a>(sort: Sort, bytes: impl IntoIterator<Item = &'a u8>) -> u32 {
+    bytes.into_iter().fold(step(hash::START, sort as u8), |state, byte| step(state, *byte))
 }
 
 /// Runs of letters, of digits, of hyphens.

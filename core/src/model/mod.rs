@@ -13,6 +13,8 @@
 //! the name; slope, intercept, balance, prior, `allow_below`, `block_above` (`f64`); weights; BLAKE3 of all
 //! that came before.
 
+#[cfg(feature = "attribution")]
+pub mod attribution;
 pub mod bag;
 mod brands;
 mod calibration;
@@ -31,6 +33,8 @@ pub mod table;
 pub mod tokenizer;
 pub mod tunnel;
 
+#[cfg(feature = "attribution")]
+pub use attribution::Attribution;
 pub use bag::{Bag, BagWeights};
 pub use brands::{Brand, Brands, BrandsError};
 pub use calibration::{Calibration, UNLISTED_PRIOR, sigmoid};

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn noise(count: usize, scale: f32) -> Vec<f32> {
+pub(super) fn noise(count: usize, scale: f32) -> Vec<f32> {
     let mut state = 0x9E37_79B9_7F4A_7C15u64;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -20,12 +20,12 @@ fn spec(name: &str) -> Spec {
     }
 }
 
-fn seed() -> Model {
+pub(super) fn seed() -> Model {
     let seed = Seed::from_weights(&noise(seed::PARAMETERS, 0.8)).unwrap();
     Model::new(spec("seed"), Network::Seed(Box::new(seed))).unwrap()
 }
 
-fn table() -> Model {
+pub(super) fn table() -> Model {
     let bank = |width: usize, filters: usize| BankWeights {
         width,
         bias: noise(filters, 0.2),
@@ -42,7 +42,7 @@ fn table() -> Model {
     Model::new(spec("small"), Network::Table(Box::new(Table::new(weights).unwrap()))).unwrap()
 }
 
-fn bag() -> Bag {
+pub(super) fn bag() -> Bag {
     let bits = 6;
     let bytes = |count: usize| noise(count, 250.0).into_iter().map(|value| value as i8);
     let rows: Vec<i8> = bytes(bag::DIMENSIONS << bits).collect();
@@ -74,8 +74,14 @@ fn stack_weights() -> StackWeights {
     }
 }
 
-fn stack() -> Model {
-    Model::new(spec("stack"), Network::Stack(Box::new(Stack::new(stack_weights()).unwrap()))).unwrap()
+/// A stack of these members, with the suffix' word of [`stack`].
+pub(super) fn stack_of(members: Vec<(f32, Member)>) -> Model {
+    let stack = Stack::new(StackWeights { members, ..stack_weights() }).unwrap();
+    Model::new(spec("stack"), Network::Stack(Box::new(stack))).unwrap()
+}
+
+pub(super) fn stack() -> Model {
+    stack_of(stack_weights().members)
 }
 
 const NAMES: [&str; 6] = [

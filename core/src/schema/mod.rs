@@ -1,8 +1,14 @@
 //! Wire types between the parts: scorer protocol and the plugin's configuration.
 
+#[cfg(feature = "attribution")]
+mod attribution;
+
 use serde::{Deserialize, Serialize};
 
 use crate::policy::FailureMode;
+
+#[cfg(feature = "attribution")]
+pub use attribution::{Attribution, Span};
 
 /// `POST /v1/score` request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +18,9 @@ pub struct ScoreRequest {
     /// The model to use; the scorer's default if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Say with each score which characters made it; for as many names as a person looks at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attribution: bool,
 }
 
 /// `POST /v1/score` reply.
@@ -26,7 +35,7 @@ pub struct ScoreReply {
 }
 
 /// One name's score, or why there is none.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ScoreResult {
     /// The name as asked.
     pub name: String,
@@ -39,6 +48,10 @@ pub struct ScoreResult {
     /// `malicious`, `benign` or `uncertain` by the model's own thresholds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
+    /// Which characters made the score; only if asked for, and of a model that tells.
+    #[cfg(feature = "attribution")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attribution: Option<Box<Attribution>>,
     /// Why this name has no score; the others are scored all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -48,6 +48,40 @@ fn scores_are_the_models_own_and_bad_names_do_not_spoil_the_rest() {
 }
 
 #[test]
+fn a_score_says_which_characters_made_it_if_asked() {
+    let server = Server::start(&[]);
+    let names = ["WWW.Login-example.top.", "bad name", "x9f.example.co.uk"];
+    let plain = server.post("/v1/score", &json!({ "names": names })).json();
+    let reply = server.post("/v1/score", &json!({ "names": names, "attribution": true })).json();
+    let model = table_model("large", 11);
+    for (at, canonical) in [(0, "www.login-example.top"), (2, "x9f.example.co.uk")] {
+        let result = &reply["results"][at];
+        assert_eq!(result["score"], plain["results"][at]["score"]);
+        assert!(plain["results"][at].get("attribution").is_none());
+        let attribution = &result["attribution"];
+        assert_eq!((&attribution["name"], &attribution["model"]), (&json!(canonical), &json!(model.id())));
+        let bytes: Vec<f64> =
+            attribution["bytes"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect();
+        assert_eq!(bytes.len(), canonical.len());
+        let sum = bytes.iter().sum::<f64>() + attribution["rest"].as_f64().unwrap();
+        assert!((sum - f64::from(model.logit(canonical))).abs() < 0.01, "{attribution}");
+        for span in attribution["spans"].as_array().unwrap() {
+            let text = span["text"].as_str().unwrap();
+            let start = span["at"].as_u64().unwrap() as usize;
+            assert_eq!(&canonical[start..start + text.len()], text);
+            let moved: f64 = bytes[start..start + text.len()].iter().sum();
+            assert!((moved - span["logit"].as_f64().unwrap()).abs() < 0.01, "{span}");
+        }
+    }
+    assert!(reply["results"][1].get("attribution").is_none() && reply["results"][1]["error"].is_string());
+    let seed = server.post("/v1/score", &json!({ "names": names, "model": "seed", "attribution": true }));
+    assert!(seed.json()["results"][0].get("attribution").is_none(), "the seed does not tell");
+    let many = server.post("/v1/score", &json!({ "names": vec!["a.example"; 65], "attribution": true }));
+    assert_eq!(many.status, 400);
+    assert!(many.json()["error"].as_str().unwrap().contains("at most 64"), "{}", many.text());
+}
+
+#[test]
 fn every_model_of_the_registry_is_served_by_name_and_by_identifier() {
     let server = Server::start(&[]);
     let seed = seed_model(5);

@@ -8,6 +8,8 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use dnsvet_core::name::Name;
+use dnsvet_core::schema::Attribution;
+use dnsvet_core::verdict::Verdict;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -15,9 +17,21 @@ use tokio::sync::Semaphore;
 use super::auth::Viewer;
 use super::{Api, Problem};
 
-/// Decides one question as `dnsvet check --json` does: name, client, whether the upstream's answer is looked at, to
-/// the JSON object it prints.
-pub type Checker = Arc<dyn Fn(&Name, IpAddr, bool) -> Result<Value, String> + Send + Sync>;
+/// Decides names as the filter would, now. Both ways block, and want a runtime around them.
+pub trait Check: Send + Sync {
+    /// Decides one question as `dnsvet check --json` does, and gives the JSON object that it prints. `resolve`: whether
+    /// the upstream's answer is looked at.
+    ///
+    /// # Errors
+    /// Why nothing could be decided, as a person reads it.
+    fn check(&self, name: &Name, client: IpAddr, resolve: bool) -> Result<Value, String>;
+
+    /// Which characters made the score of a verdict on a name; `None` if no model that is in force now gave it.
+    fn attribution(&self, name: &str, verdict: &Verdict) -> Option<Attribution>;
+}
+
+/// What the handlers share of it.
+pub type Checker = Arc<dyn Check>;
 
 /// Checks at a time: each keeps a thread, and one filter decides them one after another.
 const AT_ONCE: usize = 2;
@@ -40,7 +54,10 @@ impl Default for Turns {
 impl Turns {
     /// Runs `work` off the async threads when its turn comes; refuses if too many wait. A client that goes away
     /// does not give its turn to another before the work is done.
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| {
             let detail = "too many checks at once; try again in a second";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1)
@@ -81,7 +98,7 @@ pub async fn check(
             "this process runs without a filter; use `dnsvet check`",
         ));
     };
-    let checked = api.checks.run(move || checker(&name, client, params.resolve)).await?;
+    let checked = api.checks.run(move || checker.check(&name, client, params.resolve)).await?;
     checked.map(Json).map_err(|why| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why))
 }
 

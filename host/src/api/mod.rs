@@ -37,7 +37,7 @@ use axum::routing::{get, post};
 use dnsvet_core::snapshot::Deltas;
 use tokio::sync::watch;
 
-pub use check::Checker;
+pub use check::{Check, Checker};
 pub use problem::Problem;
 pub use render::{headline, item};
 pub use socket::{ControlSocket, SocketReply, ask_socket};

@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
+use dnsvet_core::schema::Attribution;
 use futures_util::stream::{Stream, unfold};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -107,7 +108,7 @@ fn since(text: &str, now_ms: u64) -> Result<u64, Problem> {
     Ok(now_ms.saturating_sub(number.saturating_mul(unit_ms)))
 }
 
-/// One event with its trace.
+/// One event with its trace, and which characters made its score, worked out now.
 pub async fn one(
     State(api): State<Api>,
     Viewer(identity): Viewer,
@@ -115,8 +116,20 @@ pub async fn one(
 ) -> Result<Json<Value>, Problem> {
     let gone = || Problem::not_found(format!("no event {id}; raw events are kept for a limited time"));
     let number: i64 = id.parse().map_err(|_| gone())?;
-    let found = read(&api, move |store| store.event(identity.tenant, number)).await?;
-    found.as_ref().map(item).map(Json).ok_or_else(gone)
+    let found = read(&api, move |store| store.event(identity.tenant, number)).await?.ok_or_else(gone)?;
+    let mut shown = item(&found);
+    if let Some(attribution) = attribution(&api, found).await {
+        shown["attribution"] = json!(attribution);
+    }
+    Ok(Json(shown))
+}
+
+/// `None` also where too many ask at once: the event is worth showing without.
+async fn attribution(api: &Api, stored: Stored) -> Option<Attribution> {
+    let checker = api.checker.clone()?;
+    stored.event.verdict.model.as_ref()?;
+    let work = move || checker.attribution(&stored.event.name, &stored.event.verdict);
+    api.checks.run(work).await.ok().flatten()
 }
 
 /// `GET /api/v1/overview`

@@ -430,6 +430,43 @@ async fn a_decision_among_100_000_names_reaches_a_feed_in_one_small_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_model_scored_is_shown_with_the_characters_that_made_the_score() {
+    let server = Server::start_with_filter(&[("block:plain:l.txt", "listed.example\n")]).await;
+    let viewer = server.token(Role::Viewer);
+    let checked = server.get("/api/v1/check?name=Xk3jq-Login.example", &viewer).await.json();
+    let attribution = &checked["attribution"];
+    let model = &checked["verdict"]["model"];
+    assert_eq!((&attribution["name"], &attribution["model"]), (&json!("xk3jq-login.example"), model));
+    let small = dnsvet_models::registry::Registry::bundled().get("small").unwrap();
+    let logit = f64::from(small.model().unwrap().logit("xk3jq-login.example"));
+    let bytes: Vec<f64> =
+        attribution["bytes"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect();
+    assert_eq!(bytes.len(), "xk3jq-login.example".len());
+    let sum = bytes.iter().sum::<f64>() + attribution["rest"].as_f64().unwrap();
+    assert!((sum - logit).abs() < 0.01, "{attribution}, {logit}");
+    let listed = server.get("/api/v1/check?name=listed.example", &viewer).await.json();
+    assert!(listed["verdict"]["action"] == "nxdomain" && listed.get("attribution").is_none(), "{listed}");
+
+    let mut scored = event(1, "xk3jq-login.example", Reason::NotConfident);
+    scored.verdict.model = model.as_str().map(str::to_owned);
+    let mut by_another = event(2, "xk3jq-login.example", Reason::NotConfident);
+    by_another.verdict.model = Some("small@00000000".into());
+    let mut of_another = event(3, "xk3jq-login.example", Reason::Budget);
+    of_another.verdict.model = scored.verdict.model.clone();
+    let token = server.control.plugin_token().to_owned();
+    let sent = batch(vec![scored, by_another, of_another]);
+    assert_eq!(server.post("/v1/events", &token, &sent).await.status, StatusCode::NO_CONTENT);
+    let page = server.get("/api/v1/queries?name=xk3jq", &viewer).await.json();
+    for item in page["items"].as_array().unwrap() {
+        assert!(item.get("attribution").is_none(), "not for a whole page");
+        let opened = server.get(&format!("/api/v1/queries/{}", item["id"]), &viewer).await.json();
+        let expected = if item["seq"] == 1 { attribution } else { &Value::Null };
+        assert_eq!(opened.get("attribution").unwrap_or(&Value::Null), expected, "{item}");
+    }
+    assert_eq!(page["items"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_are_stored_once_and_found_with_their_trace() {
     let server = Server::start(&[]).await;
     let token = server.control.plugin_token().to_owned();

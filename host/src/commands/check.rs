@@ -1,25 +1,26 @@
 //! `dnsvet check`: the verdict of names with the full trace, decided here by the same code as in the plugin.
 
+mod live;
+
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use clap::ValueEnum;
 use dnsvet_core::event::Event;
 use dnsvet_core::filter::{Asked, ConfigError, Filter, Outcome, Ticket};
-use dnsvet_core::host::{Callout, CalloutId, Counter, Host, Level, NotStarted, Reply};
+use dnsvet_core::host::{Callout, CalloutId, Counter, Host, Level, NotStarted, Peer, Reply};
 use dnsvet_core::lists::{Conditions, Effect};
 use dnsvet_core::message::rtype;
 use dnsvet_core::name::Name;
 use dnsvet_core::policy::Mode;
 use dnsvet_core::policy::identity::Identity;
-use dnsvet_core::schema::PluginConfig;
+use dnsvet_core::schema::{Attribution, PluginConfig, ScoreReply, ScoreRequest};
 use dnsvet_core::snapshot::{Change, Role, Snapshot, SnapshotError};
-use dnsvet_core::verdict::{Action, Reason, Step, TraceLine};
+use dnsvet_core::verdict::{Action, Reason, Step, TraceLine, Verdict};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -28,12 +29,14 @@ use serde_json::json;
 
 use crate::bundled;
 use crate::config::Config;
-use crate::control::{Control, SNAPSHOT_FILE};
+use crate::control::SNAPSHOT_FILE;
 use crate::explain::{Index, Place};
 use crate::lists::{self, OpenError};
 use crate::upstream::exchange::{self, ExchangeError, Outgoing};
 use crate::upstream::message::question_end;
 use crate::upstream::system::name_server;
+
+pub use live::live;
 
 /// How long a name server may take, over UDP and over TCP each.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(3);
@@ -198,10 +201,13 @@ async fn check_all(args: Args) -> Result<ExitCode, CheckError> {
         let Some(event) = checker.check(&name, args.client).await else { continue };
         let matches = checker.matches(&name, args.client);
         let without = checker.without(&event, &name, args.client).await;
+        let attribution = checker.attribution(name.as_str(), &event.verdict).await;
         if args.json {
-            writeln!(out, "{}", report(&event, &matches, without.as_ref()))?;
+            writeln!(out, "{}", report(&event, &matches, without.as_ref(), attribution.as_ref()))?;
         } else {
-            write!(out, "{}{}", describe(&event), describe_matches(&matches, without.as_ref()))?;
+            let characters = attribution.as_ref().map(describe_attribution).unwrap_or_default();
+            let listed = describe_matches(&matches, without.as_ref());
+            write!(out, "{}{characters}{listed}", describe(&event))?;
         }
     }
     Ok(code)
@@ -350,6 +356,31 @@ impl Checker {
         Some(Without { rule, action: verdict.action, reasons: verdict.reasons, by: verdict.rule })
     }
 
+    /// Which characters made the score of a verdict on a name. `None` if no model gave it, or one that is neither the
+    /// filter's nor the scorer's now, or one that does not tell.
+    pub async fn attribution(&self, name: &str, verdict: &Verdict) -> Option<Attribution> {
+        let model = verdict.model.as_deref()?;
+        if verdict.reasons.contains(&Reason::Budget) {
+            // It was the registrable domain that was scored.
+            return None;
+        }
+        if let Some(small) = self.filter.model().filter(|small| small.id() == model) {
+            return Attribution::of(small, name);
+        }
+        let request =
+            ScoreRequest { names: vec![name.to_owned()], model: Some(model.to_owned()), attribution: true };
+        let callout = Callout {
+            peer: Peer::Scorer,
+            method: "POST",
+            path: "/v1/score".into(),
+            headers: vec![("content-type".into(), "application/json".into())],
+            body: serde_json::to_vec(&request).ok()?,
+            timeout_ms: 0,
+        };
+        let reply: ScoreReply = serde_json::from_slice(&self.call(callout).await.body).ok()?;
+        reply.results.into_iter().next()?.attribution.map(|told| *told)
+    }
+
     async fn call(&self, callout: Callout) -> Reply {
         let Some(base) = &self.scorer else { return Reply::nothing() };
         let uri = format!("{}{}", base.to_string().trim_end_matches('/'), callout.path);
@@ -387,40 +418,13 @@ fn question(name: &Name) -> Vec<u8> {
     wire
 }
 
-/// The API's checker: decides with the snapshot in force, its policy's modes included. `scorer` is a base URL,
-/// empty for none; `resolver` is who is asked for names that pass, if that is wanted. Its filter is kept until the
-/// snapshot changes.
-pub fn live(control: Arc<Control>, scorer: &str, resolver: Option<SocketAddr>) -> crate::api::Checker {
-    let scorer: Option<http::Uri> = scorer.parse().ok();
-    let kept: Mutex<Option<(String, Checker)>> = Mutex::new(None);
-    Arc::new(move |name, client, resolve| {
-        let published = control.published().ok_or("no snapshot is in force yet")?;
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let checker = match kept.take().filter(|(id, _)| *id == published.id) {
-            Some((_, checker)) => checker,
-            None => {
-                let snapshot =
-                    Snapshot::open(published.bytes.clone(), &[]).map_err(|error| error.to_string())?;
-                let checker = Checker::new(snapshot, scorer.clone(), None);
-                checker.map_err(|error| error.to_string())?.with_index(control.data_dir())
-            }
-        };
-        let (_, checker) = kept.insert((published.id.clone(), checker));
-        checker.resolver = resolver.filter(|_| resolve);
-        if resolve && resolver.is_none() {
-            return Err("this process has no upstream that could be asked".into());
-        }
-        let runtime = tokio::runtime::Handle::current();
-        let event = runtime.block_on(checker.check(name, client));
-        let event = event.ok_or_else(|| "the filter recorded nothing".to_owned())?;
-        let matches = checker.matches(name, client);
-        let without = runtime.block_on(checker.without(&event, name, client));
-        Ok(report(&event, &matches, without.as_ref()))
-    })
-}
-
 /// What `--json` and `/api/v1/check` print of one name.
-pub fn report(event: &Event, matches: &[Found], without: Option<&Without>) -> serde_json::Value {
+pub fn report(
+    event: &Event,
+    matches: &[Found],
+    without: Option<&Without>,
+    attribution: Option<&Attribution>,
+) -> serde_json::Value {
     let verdict = &event.verdict;
     let mut shown = json!({
         "action": verdict.action,
@@ -442,6 +446,9 @@ pub fn report(event: &Event, matches: &[Found], without: Option<&Without>) -> se
     });
     if let (Some(without), Some(object)) = (without, said.as_object_mut()) {
         object.insert("without".into(), json!(without));
+    }
+    if let (Some(attribution), Some(object)) = (attribution, said.as_object_mut()) {
+        object.insert("attribution".into(), json!(attribution));
     }
     said
 }
@@ -499,6 +506,14 @@ fn describe(event: &Event) -> String {
     text
 }
 
+/// The characters that counted most: `"paypa1" +3.92` spoke for malicious, `"co" -1.20` for benign.
+fn describe_attribution(attribution: &Attribution) -> String {
+    let spans: Vec<String> =
+        attribution.spans.iter().map(|span| format!("{:?} {:+.2}", span.text, span.logit)).collect();
+    let Attribution { logit, model, .. } = attribution;
+    format!("    characters  {} of logit {logit:+.2} ({model})\n", spans.join(", "))
+}
+
 /// A host that keeps callouts for the caller and drops logs and counters.
 #[derive(Default)]
 struct Native {
@@ -528,3 +543,6 @@ impl Host for Native {
 
     fn count(&mut self, _counter: Counter, _by: u64) {}
 }
+
+#[cfg(test)]
+mod tests;

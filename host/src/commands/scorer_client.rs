@@ -98,7 +98,7 @@ impl ScorerClient {
 
     async fn ask(&self, names: &[&str]) -> Result<ScoreReply, ClientError> {
         let names = names.iter().map(|&name| name.to_owned()).collect();
-        let request = ScoreRequest { names, model: self.model.clone() };
+        let request = ScoreRequest { names, model: self.model.clone(), attribution: false };
         let body = serde_json::to_vec(&request).map_err(|error| self.bad_reply(error))?;
         let request = Request::post(self.uri.clone()).header("content-type", "application/json");
         let request = request.body(Full::from(body)).map_err(|error| self.connect(error))?;

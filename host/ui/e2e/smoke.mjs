@@ -66,6 +66,9 @@ try {
   const trace = page.getByRole("article", { name: "Query" });
   await trace.waitFor();
   assert.ok((await trace.locator("li").count()) >= 2, "the trace has its steps");
+  await trace.getByRole("heading", { name: "Which characters made the score" }).waitFor();
+  const counted = trace.getByRole("list", { name: "Characters that counted most" }).getByRole("listitem");
+  assert.match(await counted.first().innerText(), /speaks for (malicious|benign) [+−]\d/, "in words, not by colour alone");
   await shot("trace");
 
   await page.getByLabel("Part of a name").fill("no-such-name-anywhere");

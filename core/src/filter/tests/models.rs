@@ -66,8 +66,13 @@ pub(super) fn ask(filter: &mut Filter, host: &mut Scripted, ticket: u32, text: &
 }
 
 pub(super) fn scorer_says(name: &str, class: &str, p: f64) -> Reply {
-    let result =
-        ScoreResult { name: name.into(), score: Some(p), p: Some(p), class: Some(class.into()), error: None };
+    let result = ScoreResult {
+        name: name.into(),
+        score: Some(p),
+        p: Some(p),
+        class: Some(class.into()),
+        ..ScoreResult::default()
+    };
     let reply = ScoreReply { model: "large@1".into(), device: "cpu".into(), results: vec![result] };
     Reply { status: 200, headers: Vec::new(), body: serde_json::to_vec(&reply).unwrap() }
 }

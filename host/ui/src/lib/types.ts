@@ -38,6 +38,21 @@ export interface Query {
   verdict: Verdict;
   score: number | null;
   trace: TraceLine[];
+  /** Only of one query asked for by its id, and while the model that scored it is there. */
+  attribution?: Attribution;
+}
+
+/** What each character moved a model's logit: above 0 for malicious, below for benign. */
+export interface Attribution {
+  name: string;
+  model: string;
+  logit: number;
+  /** What no character is to blame for. */
+  rest: number;
+  /** One for each byte of the name, which is ASCII. */
+  bytes: number[];
+  /** The strongest, first. */
+  spans: { at: number; text: string; logit: number }[];
 }
 
 export interface Page {

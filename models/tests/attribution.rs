@@ -1,0 +1,125 @@
+//! Bytes that are said to have made a score are those whose change changes it: on real names, measured.
+//!
+//! A byte is occluded by each other character in turn; what the logit loses on average is what the byte was worth. That
+//! is no more than a witness: it asks about one byte alone, while attribution shares out what bytes do together.
+
+use std::path::PathBuf;
+
+use dnsvet_core::model::{Model, Network, Parts, Scratch, Stack, tokenizer};
+use dnsvet_models::data::suite::suites;
+use dnsvet_models::data::{Corpus, Sources, dga};
+use dnsvet_models::recipe::{MemberRecipe, Recipe};
+use dnsvet_models::registry::Registry;
+use dnsvet_models::train::Workshop;
+
+const OTHERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789-";
+
+/// Places of values in their order, shared where values are the same.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let below = |value: &f64| values.iter().filter(|other| *other < value).count() as f64;
+    let same = |value: &f64| values.iter().filter(|other| *other == value).count() as f64;
+    values.iter().map(|value| below(value) + (same(value) - 1.0) / 2.0).collect()
+}
+
+fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    let sum = |f: &dyn Fn(f64, f64) -> f64| -> f64 {
+        a.iter().zip(b).map(|(a, b)| f(a - mean_a, b - mean_b)).sum()
+    };
+    sum(&|a, b| a * b) / (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt().max(f64::MIN_POSITIVE)
+}
+
+/// Mean rank correlation (Spearman) of attribution and occlusion over names, and of how many of the three bytes that
+/// count most by one also do by the other, [0, 1].
+fn agreement(model: &Model, names: &[&str]) -> (f64, f64) {
+    let (mut rank, mut top, mut counted) = (0.0, 0.0, 0.0);
+    for name in names {
+        let text = match model.network() {
+            Network::Stack(_) => Parts::of(name).content,
+            _ => tokenizer::scored_text(name),
+        };
+        let Some(at) = name.find(text).filter(|_| text.len() >= 5) else { continue };
+        let places = at..at + text.len();
+        let changed: Vec<String> = places
+            .clone()
+            .flat_map(|place| OTHERS.iter().map(move |other| (place, *other)))
+            .map(|(place, other)| {
+                let mut changed = name.as_bytes().to_vec();
+                changed[place] = other;
+                String::from_utf8(changed).unwrap()
+            })
+            .collect();
+        let changed: Vec<&str> = changed.iter().map(String::as_str).collect();
+        let mut logits = vec![0.0; changed.len()];
+        model.logits(&changed, &mut Scratch::default(), &mut logits);
+        let logit = f64::from(model.logit(name));
+        let without = logits.chunks(OTHERS.len()).map(|logits| {
+            logits.iter().map(|other| logit - f64::from(*other)).sum::<f64>() / OTHERS.len() as f64
+        });
+        let without: Vec<f64> = without.collect();
+        let shared = model.attribution(name).unwrap();
+        let bytes = &shared.bytes[places];
+        rank += correlation(&ranks(bytes), &ranks(&without));
+        let most = |values: &[f64]| {
+            let mut order: Vec<usize> = (0..values.len()).collect();
+            order.sort_by(|a, b| values[*b].abs().total_cmp(&values[*a].abs()));
+            order.truncate(3);
+            order
+        };
+        let other = most(&without);
+        top += most(bytes).iter().filter(|place| other.contains(place)).count() as f64 / 3.0;
+        counted += 1.0;
+    }
+    (rank / counted, top / counted)
+}
+
+fn real_and_generated() -> Vec<String> {
+    let real = suites().into_iter().flat_map(|suite| suite.names.into_iter().step_by(97)).map(str::to_owned);
+    real.chain(dga::names(60, 3)).collect()
+}
+
+#[test]
+fn bytes_of_the_models_that_come_with_dnsvet_rank_as_occlusion_ranks_them() {
+    let names = real_and_generated();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for name in ["small", "large"] {
+        let artifact = Registry::bundled().get(name).unwrap();
+        let model = artifact.model().unwrap();
+        // A stack shares a word out to all its letters, each of which takes the whole word with it when it is changed.
+        let least = if matches!(model.network(), Network::Stack(_)) { (0.5, 0.3) } else { (0.65, 0.5) };
+        let (rank, top) = agreement(model, &names);
+        println!("{name}: rank correlation {rank:.3}, same among three {top:.3}, {} names", names.len());
+        assert!(rank > least.0 && top > least.1, "{name}: {rank}, {top}");
+    }
+}
+
+#[test]
+fn bytes_of_a_trained_stack_rank_as_occlusion_ranks_them() {
+    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let folder = std::env::var_os("TEST_DATA").map_or(beside, PathBuf::from);
+    let corpus = match Corpus::load(&folder, Sources::All, 40_000, 1) {
+        Ok(corpus) => corpus,
+        Err(error) => {
+            println!("skipped: no training data ({error}); set TEST_DATA");
+            return;
+        }
+    };
+    let mut recipe = Recipe { threads: 2, ..Recipe::large() };
+    for table in recipe.tables_mut() {
+        (table.shape.filters, table.epochs) = (16, 1);
+    }
+    for member in &mut recipe.members {
+        if let MemberRecipe::Bag(bag) = member {
+            (bag.bits, bag.crossed_bits) = (16, 16);
+        }
+    }
+    let stack: Stack = Workshop::new(&corpus, 1, 2).stack(&recipe, &mut |_| {}).unwrap().stack;
+    let spec = Registry::bundled().get("small").unwrap().model().unwrap().spec().clone();
+    let model = Model::new(spec, Network::Stack(Box::new(stack))).unwrap();
+    let step = corpus.test.len() / 150;
+    let names: Vec<&str> = corpus.test.iter().step_by(step).map(|example| example.name.as_str()).collect();
+    let (rank, top) = agreement(&model, &names);
+    println!("stack: rank correlation {rank:.3}, same among three {top:.3}, {} names", names.len());
+    assert!(rank > 0.6 && top > 0.3, "{rank}, {top}");
+}
