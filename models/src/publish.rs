@@ -16,7 +16,7 @@ use crate::manifest::{
 };
 use crate::onnx::{self, ImportError, Latency, LatencyError};
 use crate::recipe::Recipe;
-use crate::registry::{Artifact, RegistryError, hex};
+use crate::registry::{Artifact, Registry, RegistryError, hex};
 use crate::train::{Assembled, Kept, Progress, TrainError, Workshop};
 
 mod card;
@@ -74,7 +74,6 @@ pub fn keras(hdf5: &[u8], name: &str, registry: &Path) -> Result<Manifest, Publi
         prior: 0.5,
         thresholds: Thresholds { allow_below: 0.1, block_above: 0.9 },
     };
-    let graph = onnx::seed(&seed);
     let parameters = seed.weights().len();
     let model = Model::new(spec, Network::Seed(Box::new(seed)))?;
     let sources = vec![Origin {
@@ -84,7 +83,7 @@ pub fn keras(hdf5: &[u8], name: &str, registry: &Path) -> Result<Manifest, Publi
         names: 1_000,
     }];
     let made_by = "dnsvet model import-keras mlbridge_model.hdf5 --name seed".to_owned();
-    let made = Made { graph, length: 256, parameters, sources, made_by, training: None };
+    let made = Made { length: 256, parameters, sources, made_by, training: None };
     store(model, made, None, registry)
 }
 
@@ -113,8 +112,7 @@ fn train_one(
     registry: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Manifest, PublishError> {
-    let Assembled { stack, tables, held } = workshop.stack(recipe, progress)?;
-    let graph = onnx::stack(recipe.name, &tables, &stack);
+    let Assembled { stack, held } = workshop.stack(recipe, progress)?;
     let parameters = stack.parameters();
     let length = if stack.reads_labels_only() { PARTS_LENGTH } else { READINGS_LENGTH };
     let examples = corpus.learning.iter();
@@ -144,7 +142,6 @@ fn train_one(
         taken.as_str()
     );
     let made = Made {
-        graph,
         length,
         parameters,
         sources: sources.collect(),
@@ -153,6 +150,13 @@ fn train_one(
     };
     let metrics = measure(&model, &corpus.test);
     store(model, made, Some(metrics), registry)
+}
+
+/// Stores a model that comes with dnsvet, to begin a registry with.
+pub fn export(name: &str, registry: &Path) -> Result<Manifest, PublishError> {
+    let artifact = Registry::bundled().get(name)?;
+    artifact.store(registry, &card::text(&artifact.manifest))?;
+    Ok(artifact.manifest)
 }
 
 /// Checks an ONNX file against its manifest (operators, shape, hashes, golden vectors, time) and stores both.
@@ -196,7 +200,6 @@ fn score<'a>(model: &Model, examples: &'a [Example]) -> Vec<Scored<'a>> {
 
 /// What a model's manifest says beside the model itself.
 struct Made {
-    graph: Vec<u8>,
     length: usize,
     parameters: usize,
     sources: Vec<Origin>,
@@ -214,6 +217,7 @@ fn store(
     let Thresholds { allow_below, block_above } = model.thresholds();
     let golden = GOLDEN_NAMES.map(|name| Golden { name: name.to_owned(), logit: model.logit(name) });
     let dvm = model.encode();
+    let graph = onnx::export(&model).ok_or(ModelError::Shape("a network that can be exported"))?;
     let manifest = Manifest {
         format: FORMAT,
         name: model.spec().name.clone(),
@@ -222,7 +226,7 @@ fn store(
         length: made.length,
         output: Output::Logit,
         parameters: made.parameters,
-        onnx_blake3: hex(&made.graph),
+        onnx_blake3: hex(&graph),
         dvm_blake3: Some(hex(&dvm)),
         calibration: model.spec().calibration.into(),
         prior: model.prior(),
@@ -233,7 +237,7 @@ fn store(
         training: made.training,
         metrics,
     };
-    let artifact = Artifact::new(manifest, Cow::Owned(made.graph), Some(Cow::Owned(dvm)))?;
+    let artifact = Artifact::new(manifest, Cow::Owned(graph), Some(Cow::Owned(dvm)))?;
     artifact.check_golden(Backend::Tract)?;
     artifact.store(registry, &card::text(&artifact.manifest))?;
     Ok(artifact.manifest)

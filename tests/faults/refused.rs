@@ -213,12 +213,10 @@ fn bad_feed(port: u16, body: Vec<u8>) -> FalseServer {
 
 /// A shipped model in a registry of its own; returns its folder.
 fn copy_artifact(name: &str, registry: &Path) -> PathBuf {
-    let (from, to) = (workspace::root().join("models/artifacts").join(name), registry.join(name));
-    fs::create_dir_all(&to).expect("the registry");
-    for file in fs::read_dir(&from).expect("the artifact").flatten() {
-        fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
-    }
-    to
+    let out = registry.display().to_string();
+    let exported = run("dnsvet", &["model", "export", name, "--out", &out], "");
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    registry.join(name)
 }
 
 #[test]

@@ -8,7 +8,8 @@
 //!
 //! Networks that fail in different ways are worth more together. The surprise: whatever stands in the weights, a
 //! suffix moves the logit by at most [`SuffixWeights::bound`] either way, because a name's suffix is free to
-//! choose: an honest name under `.top` must not be blocked for it, nor a bad one under `.com` pass.
+//! choose: an honest name under `.top` must not be blocked for it, nor a bad one under `.com` pass. How far below that
+//! bound a suffix stays is for training to find.
 
 use super::ModelError;
 use super::bag::Bag;

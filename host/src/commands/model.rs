@@ -1,4 +1,4 @@
-//! `dnsvet model`: train, list, evaluate, import, and put in force.
+//! `dnsvet model`: train, list, evaluate, import, export, and put in force.
 
 use std::fs;
 use std::io::Read;
@@ -21,7 +21,7 @@ use crate::config::{Config, ConfigError, Flags};
 mod evaluate;
 mod govern;
 
-/// Train, list, evaluate and import models, and put them in force.
+/// Train, list, evaluate, import and export models, and put them in force.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   dnsvet model list
@@ -33,6 +33,7 @@ mod govern;
   dnsvet model promote small --registry registry
   dnsvet model rollback
   dnsvet model import own.onnx --manifest own.json --out registry
+  dnsvet model export small --out registry
   dnsvet model import-keras mlbridge_model.hdf5 --name seed --out registry")]
 pub struct Args {
     #[command(subcommand)]
@@ -66,6 +67,14 @@ enum What {
         /// Its manifest
         #[arg(long, value_name = "FILE")]
         manifest: PathBuf,
+        /// The registry's folder
+        #[arg(long, value_name = "REGISTRY")]
+        out: PathBuf,
+    },
+    /// Store a model that comes with dnsvet in a registry: its ONNX graph, its own form, manifest and card
+    Export {
+        /// Its name: small, large or seed
+        name: String,
         /// The registry's folder
         #[arg(long, value_name = "REGISTRY")]
         out: PathBuf,
@@ -186,6 +195,7 @@ pub fn run(args: Args) -> Result<ExitCode, ModelCommandError> {
             eprintln!("{}: {latency}", manifest.id);
             stored(&manifest, &out);
         }
+        What::Export { name, out } => stored(&publish::export(&name, &out)?, &out),
         What::ImportKeras { file, name, out } => stored(&publish::keras(&read(&file)?, &name, &out)?, &out),
     }
     Ok(ExitCode::SUCCESS)

@@ -1,15 +1,17 @@
 //! Names to learn from: what each is, where it comes from; who learns, who judges.
 //!
 //! ```text
-//! files -> rows, each looked at -> allowed sources, generated names -> parts -> sample -> weights
+//! files -> rows, each looked at -> allowed sources, names of our own -> parts -> sample -> weights
 //! ```
 //!
 //! Parts are made by registrable domain, never by row, so that none knows another's domains. A model that
 //! ships learns only from sources whose licence allows it ([`Sources::Shippable`]); its generated names (DGA)
-//! come from [`dga`], generators of our own. The surprise: every name to learn from also judges. In each of three folds
+//! come from [`dga`], generators of our own. What lists of popular names lack, hosts of machines and platforms, is drawn
+//! from shapes that providers document. The surprise: every name to learn from also judges. In each of three folds
 //! a model of the same recipe learns from the two others, and its scores are what calibration and thresholds rest on.
 
 pub mod dga;
+mod hosts;
 mod load;
 mod random;
 mod source;
@@ -17,7 +19,7 @@ pub mod suite;
 
 pub use load::{DataError, RowFault, lines};
 pub use random::Random;
-pub use source::{GENERATED, SOURCES, Source, SourceUse, Sources, known};
+pub use source::{GENERATED, HOSTS, SOURCES, Source, SourceUse, Sources, known};
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -172,6 +174,9 @@ impl Corpus {
             let example = |name| Example::new(name, Class::Generated, false, Arc::clone(&origin));
             examples.extend(generated.into_iter().map(example));
         }
+        let origin: Arc<str> = Arc::from(HOSTS.tag);
+        let example = |name| Example::new(name, Class::Benign, false, Arc::clone(&origin));
+        examples.extend(hosts::names((benign / 16).min(sample / 16 + 100), seed).into_iter().map(example));
         Ok(Self::of(examples, sample, seed))
     }
 
@@ -214,7 +219,7 @@ impl Corpus {
         split
     }
 
-    /// The suffixes that malicious names prefer: each holds a share of at least 0.5 % of them, twice its share of the
+    /// The suffixes that malicious names prefer: each holds a share of at least 0.1 % of them, twice its share of the
     /// benign ones; the worst first.
     pub fn worst_suffixes(&self) -> Vec<&str> {
         let mut seen: HashMap<&str, [usize; 2]> = HashMap::new();
@@ -229,7 +234,7 @@ impl Corpus {
         };
         let seen = seen.into_iter().map(|(suffix, counts)| (suffix, shares(counts)));
         let mut worst: Vec<(&str, f64)> = seen
-            .filter(|(_, [benign, malicious])| *malicious >= 0.005 && malicious / benign >= 2.0)
+            .filter(|(_, [benign, malicious])| *malicious >= 0.001 && malicious / benign >= 2.0)
             .map(|(suffix, [benign, malicious])| (suffix, malicious / benign))
             .collect();
         worst.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));

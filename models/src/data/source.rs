@@ -72,6 +72,13 @@ pub const GENERATED: Source = Source {
     ships: true,
 };
 
+/// Our own hosts of machines and platforms, as they are named among the sources.
+pub const HOSTS: Source = Source {
+    tag: "hosts",
+    origin: "names of hosts drawn from shapes that providers document, models/src/data/hosts.rs",
+    ..GENERATED
+};
+
 const fn ships(tag: &'static str, origin: &'static str, date: &'static str, licence: &'static str) -> Source {
     Source { tag, origin, date, licence, ships: true }
 }
@@ -111,7 +118,7 @@ impl Sources {
 
 /// The source with this tag.
 pub fn known(tag: &str) -> Option<&'static Source> {
-    std::iter::once(&GENERATED).chain(&SOURCES).find(|source| source.tag == tag)
+    [&GENERATED, &HOSTS].into_iter().chain(&SOURCES).find(|source| source.tag == tag)
 }
 
 /// How many names a source gave.

@@ -3,16 +3,24 @@
 use dnsvet_core::model::bag::DIMENSIONS;
 use dnsvet_core::model::features::{FEATURE_BITS, MAX_FEATURES};
 use dnsvet_core::model::tokenizer::{ALPHABET, TEXT_TOKENS};
-use dnsvet_core::model::{Bag, Member, Reading, Seed, Stack, SuffixWeights};
+use dnsvet_core::model::{Bag, Member, Model, Network, Reading, Seed, Stack, SuffixWeights, TableWeights};
 use prost::Message;
 use tract_onnx::pb::{self, attribute_proto::AttributeType, tensor_proto::DataType};
 
 use super::{INPUT, OPSET, OUTPUT};
 use crate::manifest::{PARTS_LENGTH, READINGS_LENGTH};
-use crate::train::Params;
+
+/// The graph of a model, or none where there is no export of its kind.
+pub fn export(model: &Model) -> Option<Vec<u8>> {
+    match model.network() {
+        Network::Seed(network) => Some(seed(network)),
+        Network::Stack(network) => Some(stack(&model.spec().name, network)),
+        Network::Table(_) => None,
+    }
+}
 
 /// The seed's CNN: code points to logit.
-pub fn seed(seed: &Seed) -> Vec<u8> {
+fn seed(seed: &Seed) -> Vec<u8> {
     let weights = seed.weights();
     let mut rest = weights.as_slice();
     let mut take = |count: usize| {
@@ -53,8 +61,8 @@ pub fn seed(seed: &Seed) -> Vec<u8> {
     graph.finish("seed", 256)
 }
 
-/// A stack; `tables` are its table CNNs as they were trained, in order.
-pub fn stack(name: &str, tables: &[Params<f32>], stack: &Stack) -> Vec<u8> {
+/// Content and suffix to logit.
+fn stack(name: &str, stack: &Stack) -> Vec<u8> {
     let mut graph = Graph::default();
     graph.integers("columns", &[1]);
     let mut from = 0;
@@ -87,11 +95,10 @@ pub fn stack(name: &str, tables: &[Params<f32>], stack: &Stack) -> Vec<u8> {
     graph.floats("bias", &[1], &[weights.bias]);
     let mut sum = "sum0".to_owned();
     graph.node("Add", &["suffix", "bias"], &sum, vec![]);
-    let mut tables = tables.iter();
     for (index, (weight, member)) in weights.members.iter().enumerate() {
         let prefix = format!("member{index}_");
         match member {
-            Member::Table(_) => tables.next().into_iter().for_each(|params| graph.table(&prefix, params)),
+            Member::Table(table) => graph.table(&prefix, table.weights()),
             Member::Bag(bag) => graph.bag(&prefix, bag),
         }
         let [own, factor, product] = ["logit", "factor", "product"].map(|part| format!("{prefix}{part}"));
@@ -153,26 +160,29 @@ impl Graph {
     }
 
     /// `text` to `{prefix}logit`: embedding, convolutions, maximum and mean, dense layers.
-    fn table(&mut self, prefix: &str, params: &Params<f32>) {
+    fn table(&mut self, prefix: &str, weights: &TableWeights) {
         let of = |part: &str| format!("{prefix}{part}");
-        let size = params.embedding_size();
-        self.floats(&of("embedding"), &[ALPHABET, size], &params.embedding);
-        self.node("Gather", &[&of("embedding"), "text"], &of("embedded"), vec![integer("axis", 0)]);
+        let one_hot: Vec<f32> =
+            (0..ALPHABET * ALPHABET).map(|at| f32::from(u8::from(at / ALPHABET == at % ALPHABET))).collect();
+        self.floats(&of("one_hot"), &[ALPHABET, ALPHABET], &one_hot);
+        self.node("Gather", &[&of("one_hot"), "text"], &of("embedded"), vec![integer("axis", 0)]);
         let sequence = of("sequence");
         self.node("Transpose", &[&of("embedded")], &sequence, vec![integers("perm", &[0, 2, 1])]);
         let mut pooled = Vec::new();
-        for bank in &params.banks {
+        for bank in &weights.banks {
             let (width, filters) = (bank.width, bank.bias.len());
-            // Ours is [tap][embedding][filter], ONNX' is [filter][embedding][tap].
+            // Ours is [tap][token][filter], ONNX' is [filter][token][tap].
             let turned: Vec<f32> = (0..filters)
                 .flat_map(|f| {
-                    (0..size).flat_map(move |e| (0..width).map(move |t| (t * size + e) * filters + f))
+                    (0..ALPHABET).flat_map(move |token| {
+                        (0..width).map(move |tap| (tap * ALPHABET + token) * filters + f)
+                    })
                 })
-                .map(|at| bank.kernel[at])
+                .map(|at| bank.table[at])
                 .collect();
             let [kernel, bias, conv, relu, max, mean] = ["kernel", "bias", "conv", "relu", "max", "mean"]
                 .map(|part| format!("{prefix}{part}{width}"));
-            self.floats(&kernel, &[filters, size, width], &turned);
+            self.floats(&kernel, &[filters, ALPHABET, width], &turned);
             self.floats(&bias, &[filters], &bank.bias);
             let shape = vec![integers("kernel_shape", &[width as i64])];
             self.node("Conv", &[&sequence, &kernel, &bias], &conv, shape);
@@ -185,10 +195,10 @@ impl Graph {
         let names: Vec<&str> = pooled.iter().map(String::as_str).collect();
         let pooled = of("pooled");
         self.node("Concat", &names, &pooled, vec![integer("axis", 1)]);
-        let units = params.hidden_bias.len();
-        let hidden = [params.hidden.as_slice(), &params.hidden_bias];
-        let output = [params.output.as_slice(), &params.output_bias];
-        self.dense(prefix, &pooled, [params.hidden.len() / units, units], hidden, output, &of("logit"));
+        let units = weights.hidden_bias.len();
+        let hidden = [weights.hidden.as_slice(), &weights.hidden_bias];
+        let output = [weights.output.as_slice(), &[weights.output_bias]];
+        self.dense(prefix, &pooled, [weights.inputs(), units], hidden, output, &of("logit"));
     }
 
     /// A reading's features to `{features}_root`, the root of their number, `[n, 1]`.

@@ -1,14 +1,14 @@
 //! ONNX: export of our networks, and what an imported one may be made of.
 //!
 //! Input `tokens` is `int64 [n, length]`, output `logit` is `float [n]`. Exported graphs use opset 13 and
-//! the plain operators that every runtime has; a table CNN is exported before folding (Gather, Conv), a bag's
-//! rows as the bytes that they are.
+//! the plain operators that every runtime has; a table CNN is a convolution over one-hot tokens, a bag's rows are the
+//! bytes that they are. A graph is made of a model alone, so the same model gives the same graph anywhere.
 
 mod build;
 mod check;
 mod latency;
 
-pub use build::{seed, stack};
+pub use build::export;
 pub use check::{ImportError, MAX_BYTES, Shape, check};
 pub use latency::{Latency, LatencyError, PATIENCE, latency};
 

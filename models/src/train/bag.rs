@@ -5,10 +5,11 @@
 //!     '-> suffix, and features under it -> sum ──────┴-> loss -> the rows that were read
 //! ```
 //!
-//! The suffix' word is learnt beside the content's. Each benign name is seen twice: as it is, and as if it stood
-//! under a suffix that malicious names have, so that a suffix alone does not become the reason. Only the rows of a
-//! name's features move, so a step is as cheap as a score. The surprise: one pass and no more. The second one learns
-//! the names themselves, and recall on others falls by a third.
+//! The suffix' word is learnt beside the content's. Each name is seen twice: as it is, and in guise ([`Guises`]): a
+//! benign one as if it stood under a suffix that malicious names have, or behind what malicious names or hosts of any
+//! network start with, a malicious one under a suffix of benign names, so that none of these becomes the reason. Only the rows of a name's features move, so a step is as cheap as a
+//! score. The surprise: one pass and no more. The second one learns the names themselves, and recall on others falls
+//! by a third.
 
 use dnsvet_core::model::bag::DIMENSIONS;
 use dnsvet_core::model::features::{FEATURE_BITS, crossed};
@@ -17,7 +18,7 @@ use dnsvet_core::model::{Bag, BagWeights, ModelError, Parts, Reading, SuffixWeig
 
 use super::real::Real;
 use super::{Progress, Run};
-use crate::data::{Random, Split};
+use crate::data::{Example, Random, Split};
 
 /// How a bag is trained.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,8 +35,8 @@ pub struct BagRecipe {
     pub rate: f64,
 }
 
-/// How much a benign name under another suffix counts, in what it counts by itself.
-const MOVED_WEIGHT: f64 = 0.2;
+/// How much a benign name in guise counts, in what it counts by itself; a malicious one a quarter of that.
+const GUISE_WEIGHT: f64 = 0.2;
 /// Rows start this near to nothing.
 const START: f64 = 0.01;
 /// Suffixes are few and seen often: they may move quickly.
@@ -54,8 +55,7 @@ pub fn train(
     let mut order: Vec<usize> = (0..split.train.len()).collect();
     random.shuffle(&mut order);
     let mut trainer = BagTrainer::new(recipe, &mut random);
-    let malicious = split.train.iter().filter(|example| example.is_malicious());
-    let suffixes: Vec<&str> = malicious.map(|example| Parts::of(&example.name).suffix).collect();
+    let guises = Guises::new(split);
     let (mut loss, mut mass) = (0.0, 0.0);
     for (done, example) in order.iter().map(|&at| split.train[at]).enumerate() {
         let weight = f64::from(example.weight);
@@ -64,10 +64,9 @@ pub fn train(
         let target = f64::from(u8::from(example.is_malicious()));
         loss = 0.9999 * loss + trainer.learn(&parts, target, weight, left);
         mass = 0.9999 * mass + weight;
-        if !example.is_malicious() && !suffixes.is_empty() {
-            let suffix: &&str = random.pick(&suffixes);
-            let moved = Parts { suffix, ..parts };
-            trainer.learn(&moved, 0.0, MOVED_WEIGHT * weight, left);
+        if let Some(guise) = guises.of(example, &mut random) {
+            let share = if example.is_malicious() { GUISE_WEIGHT / 4.0 } else { GUISE_WEIGHT };
+            trainer.learn(&Parts::of(&guise), target, share * weight, left);
         }
         if done % 1_000 == 0 {
             let (names, of) = (done + 1, order.len());
@@ -75,6 +74,59 @@ pub fn train(
         }
     }
     trainer.params
+}
+
+/// What names are put in: benign ones in what stands around the registered label of malicious names, malicious ones
+/// under the suffixes of benign names. Suffixes are those of registries; platforms stay where they are.
+struct Guises<'a> {
+    /// Of each malicious name, what stands before its registrable domain, and its suffix.
+    of_malicious: Vec<(&'a str, &'a str)>,
+    /// Of each benign name, its suffix.
+    of_benign: Vec<&'a str>,
+    hosts: Vec<&'static str>,
+}
+
+/// What hosts are called in any network. Lists of popular names have registrable domains, hardly any host, and
+/// malicious names have both: a filter must not take `mail` for a sign.
+const HOSTS: &str = "mail smtp imap pop webmail autodiscover mx mx1 ns ns1 ns2 dns vpn remote api cdn static img \
+    images media assets m mobile blog shop store news forum wiki docs help support status app apps portal login auth \
+    sso account accounts my secure admin dev test staging beta demo git ftp files download downloads update updates \
+    cloud edge data stats analytics track events ads ssl web www2 en de us eu server host gateway proxy chat calendar \
+    meet video search";
+
+impl<'a> Guises<'a> {
+    fn new(split: &Split<'a>) -> Self {
+        let hosts = HOSTS.split_whitespace().collect();
+        let mut guises = Self { of_malicious: Vec::new(), of_benign: Vec::new(), hosts };
+        for example in &split.train {
+            let suffix = Parts::of(&example.name).suffix;
+            if example.is_malicious() {
+                guises.of_malicious.push((&example.name[..example.domain_at], suffix));
+            } else {
+                guises.of_benign.push(suffix);
+            }
+        }
+        guises
+    }
+
+    /// A name in guise: always under another suffix; a benign registrable domain also, by a quarter each, behind a
+    /// host, or behind what malicious names have there.
+    fn of(&self, example: &Example, random: &mut Random) -> Option<String> {
+        if self.of_malicious.is_empty() || self.of_benign.is_empty() {
+            return None;
+        }
+        let suffix = Parts::of(&example.name).suffix;
+        let registered = example.name.strip_suffix(suffix)?.strip_suffix('.')?;
+        if example.is_malicious() {
+            return Some(format!("{registered}.{}", random.pick(&self.of_benign)));
+        }
+        let (before, suffix): (&str, &str) = *random.pick(&self.of_malicious);
+        Some(match random.below(4) {
+            0 if example.domain_at == 0 => format!("{}.{registered}.{suffix}", random.pick(&self.hosts)),
+            1 if example.domain_at == 0 => format!("{before}{registered}.{suffix}"),
+            _ => format!("{registered}.{suffix}"),
+        })
+    }
 }
 
 /// What is trained.
@@ -330,7 +382,7 @@ fn step(weight: &mut f32, square: &mut f32, slope: f32, rate: f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Class, Corpus, Example};
+    use crate::data::{Class, Corpus};
     use crate::train::Stage;
 
     const RECIPE: BagRecipe =

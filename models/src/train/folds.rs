@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 use std::{io, thread};
 
+use dnsvet_core::model::stack::slot;
 use dnsvet_core::model::{
     Bag, Member, ModelError, Parts, Reading, Scratch, Stack, StackWeights, SuffixWeights, Table, features,
 };
@@ -92,8 +93,6 @@ pub(super) struct Trained {
 pub struct Assembled {
     /// To run.
     pub stack: Stack,
-    /// Its table CNNs before folding, in order.
-    pub tables: Vec<Params<f32>>,
     /// By index in [`Corpus::learning`].
     pub held: Vec<f32>,
 }
@@ -103,7 +102,8 @@ pub struct Workshop<'a> {
     corpus: &'a Corpus,
     seed: u64,
     threads: usize,
-    worst: Vec<&'a str>,
+    /// Suffixes that malicious names prefer, with the slot of each; no two share one.
+    watched: Vec<(usize, &'a str)>,
     trained: Vec<(MemberRecipe, Trained)>,
     kept: Option<Kept>,
 }
@@ -111,7 +111,11 @@ pub struct Workshop<'a> {
 impl<'a> Workshop<'a> {
     /// Opens one. The same corpus, recipes and `seed` give the same bytes, whatever `threads` is.
     pub fn new(corpus: &'a Corpus, seed: u64, threads: usize) -> Self {
-        Self { corpus, seed, threads, worst: corpus.worst_suffixes(), trained: Vec::new(), kept: None }
+        let mut watched: Vec<(usize, &str)> =
+            corpus.worst_suffixes().into_iter().map(|suffix| (slot(suffix), suffix)).collect();
+        watched.sort_unstable();
+        watched.dedup_by_key(|(slot, _)| *slot);
+        Self { corpus, seed, threads, watched, trained: Vec::new(), kept: None }
     }
 
     /// Keeps on disk what is trained, and goes on from what was kept.
@@ -151,19 +155,15 @@ impl<'a> Workshop<'a> {
         let members: Vec<Member> =
             trained.iter().map(|member| member.learnt.member()).collect::<Result<_, _>>()?;
         let factor = fitted.factor as f32;
-        let suffix = SuffixWeights {
-            bound: fitted.bound as f32,
-            terms: suffix.terms.iter().map(|term| term * factor).collect(),
-            scale: suffix.scale * factor,
-            ..suffix.clone()
-        };
+        let mut suffix = suffix.clone();
+        for ((slot, _), lowered) in self.watched.iter().zip(&fitted.lowered) {
+            suffix.terms[*slot] -= *lowered as f32;
+        }
+        suffix.terms.iter_mut().for_each(|term| *term *= factor);
+        suffix.scale *= factor;
         let bias = fitted.bias as f32;
         let stack = Stack::new(StackWeights { members: weights.zip(members).collect(), suffix, bias })?;
-        let tables = trained.iter().filter_map(|member| match &member.learnt {
-            Learnt::Table(params) => Some(params.clone()),
-            Learnt::Bag(..) => None,
-        });
-        Ok(Assembled { stack, tables: tables.collect(), held: fitted.logits(&logits, said) })
+        Ok(Assembled { stack, held: fitted.logits(&logits, said) })
     }
 
     /// Where the trained member lies.
@@ -263,13 +263,17 @@ impl<'a> Workshop<'a> {
         let Some(suffix) = learnt.suffix() else { return Ok(()) };
         let said = &mut held.said;
         said.unbound.resize(self.corpus.learning.len(), 0.0);
+        said.watched.resize(self.corpus.learning.len(), None);
         let mut found = Vec::new();
         for (at, example) in &split.held {
             let parts = Parts::of(&example.name);
             features(parts.content, Reading::Labels, &mut found);
             said.unbound[*at] = suffix.unbound(&found, parts.suffix);
+            let own = slot(parts.suffix);
+            said.watched[*at] = self.watched.iter().position(|(slot, _)| *slot == own);
             if example.clean {
-                said.moved.push((*at, self.worst.iter().map(|to| suffix.unbound(&found, to)).collect()));
+                said.moved
+                    .push((*at, self.watched.iter().map(|(_, to)| suffix.unbound(&found, to)).collect()));
             }
         }
         Ok(())

@@ -163,9 +163,9 @@ fn rule_judged() {
         let found = found.as_ref().unwrap();
         println!("  {name} {} {} {:.3}", found.brand, found.how, found.score);
     }
-    // What the larger model says of the same names, where it is there: both go into one score.
-    let artifact = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/artifacts/large/model.dvm");
-    let model = std::fs::read(artifact).ok().and_then(|bytes| Model::decode(&bytes).ok());
+    // What a model says of the same names, where MODEL_DVM is its file: both go into one score.
+    let model = std::env::var("MODEL_DVM").ok().and_then(|path| std::fs::read(path).ok());
+    let model = model.and_then(|bytes| Model::decode(&bytes).ok());
     let both = |name: &Name, model: &Model| {
         let odds = |score: f64| score / (1.0 - score) * 99.0;
         let model = model.score(model.logit(name.as_str()));

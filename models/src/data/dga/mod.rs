@@ -27,6 +27,12 @@ pub fn names(count: usize, seed: u64) -> Vec<String> {
     labelled(count, seed).into_iter().map(|(_, name)| name).collect()
 }
 
+/// A word of any class.
+pub(super) fn word(random: &mut Random) -> &'static str {
+    let class = *random.pick(&Class::ALL);
+    *random.pick::<&str>(class.words())
+}
+
 /// The names of [`names`], each with the kind of its scheme.
 pub fn labelled(count: usize, seed: u64) -> Vec<(&'static str, String)> {
     let mut random = Random::new(seed ^ 0xD6A);

@@ -32,7 +32,6 @@ pub(super) enum Class {
 
 impl Class {
     /// All of them, in the order above.
-    #[cfg(test)]
     pub(super) const ALL: [Self; 10] = [
         Self::Nouns,
         Self::Verbs,
