@@ -183,8 +183,8 @@ mod tests {
         let program = Program::of(&model).unwrap();
         let kernels: Vec<Kernel> = program.passes.iter().map(|pass| pass.kernel).collect();
         assert_eq!(kernels, [Kernel::Table, Kernel::Stack]);
-        // Three bags of 2^18 rows of 16 bytes, 2^19 crossed rows.
-        assert_eq!(program.passes[1].rows.len(), 3 * (16 << 18) + (1 << 19));
+        // Bags of 2^18, 2^16 and 2^16 rows of 16 bytes, 2^19 crossed rows.
+        assert_eq!(program.passes[1].rows.len(), (16 << 18) + 2 * (16 << 16) + (1 << 19));
         let logits = ["example.com", "a.example.com", "b.example.top"].map(|name| model.logit(name));
         assert!(logits[0] != logits[1] && logits[1] != logits[2], "{logits:?}");
     }

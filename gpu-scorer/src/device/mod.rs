@@ -14,7 +14,7 @@
 //! libcuda, so its presence is asked for before anything else.
 //!
 //! What a model takes, on the GPU and again in pinned memory but for the weights: a seed or a table twice 2.5 MiB; a
-//! stack 33.5 MiB for each of 2 to 8 streams (three readings), and its rows: 12.5 MiB with three bags of 2^18 rows and
+//! stack 33.5 MiB for each of 2 to 8 streams (three readings), and its rows: 6.5 MiB with bags of 2^18, 2^16 and 2^16 rows and
 //! 2^19 crossed ones, at the most 129 MiB with eight of 2^20.
 
 // The driver's API takes raw pointers and kernel arguments that no type checks; see driver.rs.

@@ -1,4 +1,4 @@
-//! Names of hosts that machines and platforms give out: benign, and hard to tell from what malware makes.
+//! Names that machines and platforms give out, and long ones: benign, and hard to tell from what malware makes.
 //!
 //! Lists of popular names hold registrable domains; of `d111111abcdef8.cloudfront.net` or of a shop under a builder of
 //! sites they hold next to none, while lists of malicious names hold many. A model that learns from lists alone takes
@@ -154,14 +154,47 @@ const CUSTOMERS: &[Shape] = &[
     "{w}{w}.us.com",
 ];
 
-/// `count` names, none twice, the same for the same seed; half of machines, half of customers.
+/// Labels that people made long for the sake of it: sentences, alphabets, digits, places.
+const LONG: &[Shape] = &[
+    "{w}{w}{w}{w}{w}{w}.com",
+    "{w}{w}{w}{w}{w}{w}{w}{w}.com",
+    "the{w}{w}inthe{w}andthe{w}.org",
+    "iamthe{w}ofthe{w}{w}{w}inthis{w}.com",
+    "{w}and{w}and{w}and{w}and{w}.net",
+    "this-is-the-{w}-{w}-of-the-{w}-{w}.com",
+    "abcdefghijklmnopqrstuvwxyz{w}.com",
+    "{w}abcdefghijklmnopqrstuvwxyz.com",
+    "abcdefghijklmnopqrstuvwxyz{d3}.net",
+    "qwertyuiopasdfghjklzxcvbnm{d3}.com",
+    "zyxwvutsrqponmlkjihgfedcba{w}.com",
+    "abcdefghijklm{w}nopqrstuvwxyz.org",
+    "3.14159265358979{d30}.com",
+    "1234567890123456789{d20}.com",
+    "llanfairpwllgwyngyllgogerychwyrndrobwll{w}.co.uk",
+    "{w}-llanfairpwllgwyngyll.co.uk",
+    "llanfair{w}-gogerychwyrndrobwll.com",
+    "{w}llantysiliogogogoch.com",
+    "taumatawhakatangihangakoauau{w}.co.nz",
+    "chargoggagoggmanchauggagogg{w}.com",
+    "bovenendvankeelafsnysleegte{w}.co.za",
+    "azpilicuetagaraycosaroyarenberecolarrea{w}.es",
+    "donaudampfschifffahrtsgesellschaft{w}.de",
+    "rindfleischetikettierungs{w}gesetz.de",
+    "lentokonesuihkuturbiinimoottori{w}.fi",
+];
+
+/// `count` names, none twice, the same for the same seed: of machines and of customers, and a tenth long ones.
 pub fn names(count: usize, seed: u64) -> Vec<String> {
     let mut random = Random::new(seed ^ 0x4057);
     let mut seen = HashSet::new();
     let mut names = Vec::with_capacity(count);
     while names.len() < count {
-        let shapes = if names.len().is_multiple_of(2) { MACHINES } else { CUSTOMERS };
-        let name = draw(*random.pick::<Shape>(shapes), &mut random);
+        let shapes = match names.len() % 10 {
+            0 => LONG,
+            at if at % 2 == 0 => MACHINES,
+            _ => CUSTOMERS,
+        };
+        let name = draw(random.pick::<Shape>(shapes), &mut random);
         if seen.insert(name.clone()) {
             names.push(name);
         }
@@ -201,7 +234,7 @@ mod tests {
 
     #[test]
     fn every_shape_gives_names_that_are_canonical_and_unlike() {
-        for shape in MACHINES.iter().chain(CUSTOMERS) {
+        for shape in MACHINES.iter().chain(CUSTOMERS).chain(LONG) {
             let mut random = Random::new(1);
             let drawn: HashSet<String> = (0..200).map(|_| draw(shape, &mut random)).collect();
             assert!(drawn.len() > 20, "{shape}: {} unlike of 200", drawn.len());

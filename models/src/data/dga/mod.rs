@@ -30,7 +30,7 @@ pub fn names(count: usize, seed: u64) -> Vec<String> {
 /// A word of any class.
 pub(super) fn word(random: &mut Random) -> &'static str {
     let class = *random.pick(&Class::ALL);
-    *random.pick::<&str>(class.words())
+    random.pick::<&str>(class.words())
 }
 
 /// The names of [`names`], each with the kind of its scheme.
