@@ -481,7 +481,7 @@ mod tests {
 
     use super::*;
 
-    fn open() -> (tempfile::TempDir, SqliteControl) {
+    pub(super) fn open() -> (tempfile::TempDir, SqliteControl) {
         let folder = tempfile::tempdir().unwrap();
         let control = SqliteControl::open(&folder.path().join("control.db")).unwrap();
         (folder, control)

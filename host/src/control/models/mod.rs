@@ -16,6 +16,7 @@ pub mod watch;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use dnsvet_core::event::Event;
 use dnsvet_core::model::{Model, ModelError};
@@ -131,9 +132,9 @@ pub struct Standing {
 /// If the store, or the model that comes with dnsvet, can't be read.
 pub fn standing(state: &dyn ControlStore, tenant: Tenant) -> Result<Standing, PromoteError> {
     let InForce { now, before } = state.in_force(tenant)?;
-    let bundled = bundled()?.0;
+    let bundled = &bundled()?.0;
     let before = before.map(|model| model.unwrap_or_else(|| bundled.clone()));
-    let in_force = now.unwrap_or(bundled);
+    let in_force = now.unwrap_or_else(|| bundled.clone());
     let kept: Option<Kept> =
         state.noted(tenant, watch::KEPT)?.and_then(|kept| serde_json::from_value(kept).ok());
     let drift = kept.filter(|kept| kept.model == in_force.id).map(watch::Standing::of).unwrap_or_default();
@@ -252,11 +253,15 @@ fn filters(artifact: &Artifact) -> Result<(ModelRef, &Model), PromoteError> {
     }
 }
 
-/// The model that comes with dnsvet, and its artifact.
-fn bundled() -> Result<(ModelRef, Vec<u8>), PromoteError> {
+/// The model that comes with dnsvet, and its artifact; looked at once, not for each snapshot.
+fn bundled() -> Result<&'static (ModelRef, Vec<u8>), PromoteError> {
+    static BUNDLED: OnceLock<(ModelRef, Vec<u8>)> = OnceLock::new();
+    if let Some(known) = BUNDLED.get() {
+        return Ok(known);
+    }
     let artifact = Registry::bundled().get(SMALL_MODEL)?;
     let (model, _) = filters(&artifact)?;
-    Ok((model, artifact.dvm.map(Cow::into_owned).unwrap_or_default()))
+    Ok(BUNDLED.get_or_init(|| (model, artifact.dvm.map(Cow::into_owned).unwrap_or_default())))
 }
 
 /// The artifact in force and its BLAKE3, unless it is the one that is `held`. One that is damaged in the store is
@@ -281,7 +286,7 @@ pub(super) fn fresh(
         }
     }
     let (bundled, dvm) = bundled()?;
-    Ok((held != Some(&bundled.dvm_blake3)).then_some((bundled.dvm_blake3, dvm)))
+    Ok((held != Some(&bundled.dvm_blake3)).then(|| (bundled.dvm_blake3.clone(), dvm.clone())))
 }
 
 /// What an artifact of the store is, or what is wrong with it.
@@ -379,7 +384,7 @@ pub fn standing_of(data_dir: &Path) -> Result<Standing, PromoteError> {
     let path = data_dir.join("control.db");
     if !path.exists() {
         return Ok(Standing {
-            in_force: bundled()?.0,
+            in_force: bundled()?.0.clone(),
             before: None,
             challenger: None,
             drift: watch::Standing::default(),

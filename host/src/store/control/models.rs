@@ -338,13 +338,8 @@ fn promotion(row: &Row<'_>) -> rusqlite::Result<Promotion> {
 #[cfg(test)]
 mod tests {
     use super::super::ControlStore as _;
+    use super::super::tests::open;
     use super::*;
-
-    fn open() -> (tempfile::TempDir, SqliteControl) {
-        let folder = tempfile::tempdir().unwrap();
-        let control = SqliteControl::open(&folder.path().join("control.db")).unwrap();
-        (folder, control)
-    }
 
     fn model(name: &str) -> ModelRef {
         ModelRef { id: format!("{name}@0"), dvm_blake3: format!("dvm {name}"), onnx_blake3: String::new() }

@@ -1,14 +1,9 @@
 use super::super::ControlStore as _;
 use super::super::proposals::MOST_PROPOSED_BY_ONE;
+use super::super::tests::open;
 use super::*;
 
 const T: Tenant = Tenant::DEFAULT;
-
-fn open() -> (tempfile::TempDir, SqliteControl) {
-    let folder = tempfile::tempdir().unwrap();
-    let control = SqliteControl::open(&folder.path().join("control.db")).unwrap();
-    (folder, control)
-}
 
 fn row(name: &str, decision: Decision, author: &str, time_ms: u64) -> VettedRow {
     let (name, author, before) = (name.into(), author.into(), Decision::None);
