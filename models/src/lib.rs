@@ -8,6 +8,7 @@
 //! artifact is held in two forms. `model.onnx` is the interchange form that tract and others run;
 //! `model.dvm` is ours, folded and checked. The manifest's golden vectors tie the two together.
 
+pub mod bundled;
 pub mod data;
 pub mod evaluate;
 pub mod hdf5;

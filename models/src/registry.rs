@@ -14,8 +14,10 @@ use std::sync::Arc;
 
 use dnsvet_core::model::{Model, ModelError, Spec, Thresholds, tokenizer};
 
+use crate::bundled::MODELS;
 use crate::infer::{Backend, InferError, OwnCpu, Scorer, Tract};
 use crate::manifest::{FORMAT, Limits, Manifest};
+use crate::onnx;
 
 /// Why a registry or a model of it can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -273,7 +275,7 @@ impl Registry {
     /// The names there are, sorted.
     pub fn names(&self) -> Result<Vec<String>, RegistryError> {
         let Some(folder) = &self.folder else {
-            return Ok(BUNDLED.iter().map(|bundled| bundled.name.to_owned()).collect());
+            return Ok(MODELS.iter().map(|packed| packed.name.to_owned()).collect());
         };
         let file = |source| RegistryError::File { path: folder.clone(), source };
         let mut names = Vec::new();
@@ -300,8 +302,12 @@ impl Registry {
                 .map_err(|source| RegistryError::Manifest { name: name.to_owned(), source })
         };
         let Some(folder) = &self.folder else {
-            let bundled = BUNDLED.iter().find(|bundled| bundled.name == name).ok_or_else(unknown)?;
-            return Artifact::new(parse(bundled.manifest)?, bundled.onnx.into(), Some(bundled.dvm.into()));
+            let packed = MODELS.iter().find(|packed| packed.name == name).ok_or_else(unknown)?;
+            let unpacked = |source| RegistryError::File { path: PathBuf::from(name), source };
+            let dvm = packed.dvm().map_err(unpacked)?;
+            let refuse = |source| RegistryError::Model { name: name.to_owned(), source };
+            let graph = onnx::export(&Model::decode(&dvm).map_err(refuse)?).unwrap_or_default();
+            return Artifact::new(parse(packed.manifest)?, graph.into(), Some(dvm.into()));
         };
         if !self.names()?.iter().any(|known| known == name) {
             return Err(unknown());
@@ -315,23 +321,3 @@ impl Registry {
         Artifact::new(manifest, read("model.onnx")?.into(), dvm.map(Cow::Owned))
     }
 }
-
-struct Bundled {
-    name: &'static str,
-    manifest: &'static [u8],
-    onnx: &'static [u8],
-    dvm: &'static [u8],
-}
-
-macro_rules! bundled {
-    ($name:literal) => {
-        Bundled {
-            name: $name,
-            manifest: include_bytes!(concat!("../artifacts/", $name, "/manifest.json")),
-            onnx: include_bytes!(concat!("../artifacts/", $name, "/model.onnx")),
-            dvm: include_bytes!(concat!("../artifacts/", $name, "/model.dvm")),
-        }
-    };
-}
-
-const BUNDLED: [Bundled; 3] = [bundled!("large"), bundled!("seed"), bundled!("small")];

@@ -3,14 +3,10 @@
 //! A byte is occluded by each other character in turn; what the logit loses on average is what the byte was worth. That
 //! is no more than a witness: it asks about one byte alone, while attribution shares out what bytes do together.
 
-use std::path::PathBuf;
-
-use dnsvet_core::model::{Model, Network, Parts, Scratch, Stack, tokenizer};
+use dnsvet_core::model::{Model, Parts, Scratch};
+use dnsvet_models::data::lures;
 use dnsvet_models::data::suite::suites;
-use dnsvet_models::data::{Corpus, Sources, dga};
-use dnsvet_models::recipe::{MemberRecipe, Recipe};
 use dnsvet_models::registry::Registry;
-use dnsvet_models::train::Workshop;
 
 const OTHERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789-";
 
@@ -35,10 +31,7 @@ fn correlation(a: &[f64], b: &[f64]) -> f64 {
 fn agreement(model: &Model, names: &[&str]) -> (f64, f64) {
     let (mut rank, mut top, mut counted) = (0.0, 0.0, 0.0);
     for name in names {
-        let text = match model.network() {
-            Network::Stack(_) => Parts::of(name).content,
-            _ => tokenizer::scored_text(name),
-        };
+        let text = Parts::of(name).content;
         let Some(at) = name.find(text).filter(|_| text.len() >= 5) else { continue };
         let places = at..at + text.len();
         let changed: Vec<String> = places
@@ -74,52 +67,18 @@ fn agreement(model: &Model, names: &[&str]) -> (f64, f64) {
     (rank / counted, top / counted)
 }
 
-fn real_and_generated() -> Vec<String> {
-    let real = suites().into_iter().flat_map(|suite| suite.names.into_iter().step_by(97)).map(str::to_owned);
-    real.chain(dga::names(60, 3)).collect()
-}
-
 #[test]
 fn bytes_of_the_models_that_come_with_dnsvet_rank_as_occlusion_ranks_them() {
-    let names = real_and_generated();
+    // In names of random letters all letters count alike, so that nothing ranks them.
+    let suite = suites().into_iter().flat_map(|suite| suite.names.into_iter().step_by(97)).map(str::to_owned);
+    let names: Vec<String> = suite.chain(lures::names(100, 3)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for name in ["small", "large"] {
         let artifact = Registry::bundled().get(name).unwrap();
         let model = artifact.model().unwrap();
-        // A stack shares a word out to all its letters, each of which takes the whole word with it when it is changed.
-        let least = if matches!(model.network(), Network::Stack(_)) { (0.5, 0.3) } else { (0.65, 0.5) };
         let (rank, top) = agreement(model, &names);
         println!("{name}: rank correlation {rank:.3}, same among three {top:.3}, {} names", names.len());
-        assert!(rank > least.0 && top > least.1, "{name}: {rank}, {top}");
+        // A stack shares a word out to all its letters, each of which takes the whole word with it when it is changed.
+        assert!(rank > 0.5 && top > 0.3, "{name}: {rank}, {top}");
     }
-}
-
-#[test]
-fn bytes_of_a_trained_stack_rank_as_occlusion_ranks_them() {
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let folder = std::env::var_os("TEST_DATA").map_or(beside, PathBuf::from);
-    let corpus = match Corpus::load(&folder, Sources::All, 40_000, 1) {
-        Ok(corpus) => corpus,
-        Err(error) => {
-            println!("skipped: no training data ({error}); set TEST_DATA");
-            return;
-        }
-    };
-    let mut recipe = Recipe { threads: 2, ..Recipe::large() };
-    for table in recipe.tables_mut() {
-        (table.shape.filters, table.epochs) = (16, 1);
-    }
-    for member in &mut recipe.members {
-        if let MemberRecipe::Bag(bag) = member {
-            (bag.bits, bag.crossed_bits) = (16, 16);
-        }
-    }
-    let stack: Stack = Workshop::new(&corpus, 1, 2).stack(&recipe, &mut |_| {}).unwrap().stack;
-    let spec = Registry::bundled().get("small").unwrap().model().unwrap().spec().clone();
-    let model = Model::new(spec, Network::Stack(Box::new(stack))).unwrap();
-    let step = corpus.test.len() / 150;
-    let names: Vec<&str> = corpus.test.iter().step_by(step).map(|example| example.name.as_str()).collect();
-    let (rank, top) = agreement(&model, &names);
-    println!("stack: rank correlation {rank:.3}, same among three {top:.3}, {} names", names.len());
-    assert!(rank > 0.5 && top > 0.3, "{rank}, {top}");
 }

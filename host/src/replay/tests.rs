@@ -475,7 +475,7 @@ fn another_model_decides_what_lists_leave_open() {
     let small = Model::decode(base.small_model().unwrap()).unwrap();
     let large = Registry::bundled().get("large").unwrap();
     let large = large.model().unwrap();
-    let names = dnsvet_models::data::dga::names(300, 5);
+    let names = dnsvet_models::data::dga::names(5_000, 5);
     let specs: Vec<Told<'_>> = names
         .iter()
         .map(|name| (name.as_str(), "10.0.0.1", Action::Allow, Some(Reason::NotConfident)))

@@ -96,8 +96,25 @@ const MACHINES: &[Shape] = &[
     "host-{d2}-{d3}-{d2}-{d3}.pool.{w}.net",
 ];
 
+/// Look-ups of reputations: what is asked about is in the name.
+const LOOKUPS: &[Shape] = &[
+    "{b26}.{b8}.{l1}.e5.sk",
+    "{h32}.avqs.mcafee.com",
+    "{a10}.{a24}.avts.mcafee.com",
+    "{h40}.{l2}.sophosxl.net",
+    "{d2}.{d3}.{d2}.{d3}.zen.spamhaus.org",
+    "{d3}.{d2}.{d3}.{d2}.bl.spamcop.net",
+    "{d3}.{d2}.{d3}.{d2}.b.barracudacentral.org",
+    "{d2}.{d3}.{d2}.{d3}.dnsbl.{w}.net",
+    "{w}-{w}.com.multi.surbl.org",
+    "{w}{w}.net.dbl.spamhaus.org",
+    "{h32}.malware.hash.cymru.com",
+    "{d3}.{d2}.{d3}.{d2}.origin.asn.cymru.com",
+    "{d5}.{h16}.cloud.{w}-security.com",
+];
+
 /// Customers of platforms: builders of sites and shops, hosts of projects, blogs.
-const CUSTOMERS: &[Shape] = &[
+pub(super) const CUSTOMERS: &[Shape] = &[
     "{w}.pages.dev",
     "{w}-{w}.pages.dev",
     "{w}.workers.dev",
@@ -183,27 +200,29 @@ const LONG: &[Shape] = &[
     "lentokonesuihkuturbiinimoottori{w}.fi",
 ];
 
-/// `count` names, none twice, the same for the same seed: of machines and of customers, and a tenth long ones.
-pub fn names(count: usize, seed: u64) -> Vec<String> {
+/// `count` names, none twice, the same for the same seed, each with its weight in those of benign names: half are of
+/// customers, who count a tenth, just enough that no platform is a reason; of ten names one is long, one a look-up.
+pub fn names(count: usize, seed: u64) -> Vec<(String, f32)> {
     let mut random = Random::new(seed ^ 0x4057);
     let mut seen = HashSet::new();
     let mut names = Vec::with_capacity(count);
     while names.len() < count {
-        let shapes = match names.len() % 10 {
-            0 => LONG,
-            at if at % 2 == 0 => MACHINES,
-            _ => CUSTOMERS,
+        let (shapes, weight) = match names.len() % 10 {
+            0 => (LONG, 1.0),
+            2 => (LOOKUPS, 1.0),
+            at if at % 2 == 0 => (MACHINES, 1.0),
+            _ => (CUSTOMERS, 0.1),
         };
         let name = draw(random.pick::<Shape>(shapes), &mut random);
         if seen.insert(name.clone()) {
-            names.push(name);
+            names.push((name, weight));
         }
     }
     names
 }
 
 /// A name of a shape.
-fn draw(shape: Shape, random: &mut Random) -> String {
+pub(super) fn draw(shape: &str, random: &mut Random) -> String {
     let mut name = String::new();
     let mut rest = shape;
     while let Some((text, after)) = rest.split_once('{') {
@@ -234,7 +253,7 @@ mod tests {
 
     #[test]
     fn every_shape_gives_names_that_are_canonical_and_unlike() {
-        for shape in MACHINES.iter().chain(CUSTOMERS).chain(LONG) {
+        for shape in [MACHINES, LOOKUPS, CUSTOMERS, LONG].into_iter().flatten() {
             let mut random = Random::new(1);
             let drawn: HashSet<String> = (0..200).map(|_| draw(shape, &mut random)).collect();
             assert!(drawn.len() > 20, "{shape}: {} unlike of 200", drawn.len());
@@ -250,6 +269,6 @@ mod tests {
         let drawn = names(2_000, 3);
         assert_eq!(drawn, names(2_000, 3));
         assert_ne!(drawn, names(2_000, 4));
-        assert_eq!(drawn.iter().collect::<HashSet<_>>().len(), 2_000);
+        assert_eq!(drawn.iter().map(|(name, _)| name).collect::<HashSet<_>>().len(), 2_000);
     }
 }

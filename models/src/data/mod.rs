@@ -6,13 +6,14 @@
 //!
 //! Parts are made by registrable domain, never by row, so that none knows another's domains. A model that
 //! ships learns only from sources whose licence allows it ([`Sources::Shippable`]); its generated names (DGA)
-//! come from [`dga`], generators of our own. What lists of popular names lack, hosts of machines and platforms, is drawn
-//! from shapes that providers document. The surprise: every name to learn from also judges. In each of three folds
+//! come from [`dga`], its phishing under platforms from [`lures`], generators of our own. What lists of popular names lack,
+//! hosts of machines and platforms, is drawn from shapes that providers document. The surprise: every name to learn from also judges. In each of three folds
 //! a model of the same recipe learns from the two others, and its scores are what calibration and thresholds rest on.
 
 pub mod dga;
 mod hosts;
 mod load;
+pub mod lures;
 mod random;
 mod source;
 pub mod suite;
@@ -167,16 +168,24 @@ impl Corpus {
                 return Err(DataError::Empty { path: dir.to_owned(), class, sources: sources.as_str() });
             }
         }
-        // Real samples of generated names don't ship; our own generators make up for them.
+        let mut add = |names: Vec<(String, f32)>, class, source: &Source| {
+            let origin: Arc<str> = Arc::from(source.tag);
+            let example = |(name, weight)| {
+                let example = Example::new(name, class, false, Arc::clone(&origin));
+                Example { weight: weight * example.weight, ..example }
+            };
+            examples.extend(names.into_iter().map(example));
+        };
+        // Real samples of generated names don't ship, nor do those of phishing under platforms: generators of our own
+        // make up for them.
         if sources == Sources::Shippable {
             let generated = dga::names((malicious / 8).min(sample / 8 + 1_000), seed);
-            let origin: Arc<str> = Arc::from(GENERATED.tag);
-            let example = |name| Example::new(name, Class::Generated, false, Arc::clone(&origin));
-            examples.extend(generated.into_iter().map(example));
+            let lures = lures::names((malicious / 24).min(sample / 24 + 300), seed);
+            let even = |names: Vec<String>| names.into_iter().map(|name| (name, 1.0)).collect();
+            add(even(generated), Class::Generated, &GENERATED);
+            add(even(lures), Class::Phishing, &GENERATED);
         }
-        let origin: Arc<str> = Arc::from(HOSTS.tag);
-        let example = |name| Example::new(name, Class::Benign, false, Arc::clone(&origin));
-        examples.extend(hosts::names((benign / 16).min(sample / 16 + 100), seed).into_iter().map(example));
+        add(hosts::names((benign / 16).min(sample / 16 + 100), seed), Class::Benign, &HOSTS);
         Ok(Self::of(examples, sample, seed))
     }
 

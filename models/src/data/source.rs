@@ -66,7 +66,7 @@ pub const SOURCES: [Source; 17] = [
 /// Our own generators, as they are named among the sources.
 pub const GENERATED: Source = Source {
     tag: "generated",
-    origin: "generators of algorithmic names, models/src/data/dga",
+    origin: "generators of algorithmic names and of lures under platforms, models/src/data/{dga,lures}",
     date: "2026",
     licence: "MIT OR Apache-2.0",
     ships: true,

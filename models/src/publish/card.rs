@@ -87,12 +87,6 @@ fn about(m: &Manifest) -> &'static str {
         (_, tokenizer::PARTS | tokenizer::READINGS) => {
             "A stack: table CNNs and hashed bags of n-grams, words and shapes, which read a name without its public suffix, and one word of the suffix itself, lowered so that no suffix puts more than 9 % of clean names over the threshold that 1 % of them pass where they are. How much each counts was fitted on names that none of them had learnt from, in three folds."
         }
-        ("small", _) => {
-            "The table CNN that runs in the filter: embedding, convolutions over one to six characters, maximum and mean, one hidden layer. Made before recipes trained stacks."
-        }
-        ("large", _) => {
-            "The scorer's model, first version: the small model's family with more and wider filters and a wider hidden layer. It has one layer of convolutions, as the small one, and learnt from fewer names: its gain is at low rates of false alarms, not in the area under the curve. Compare both cards before relying on it. Made before recipes trained stacks."
-        }
         _ => "An imported graph.",
     }
 }
@@ -105,8 +99,6 @@ fn limits_of(m: &Manifest) -> &'static str {
         (_, tokenizer::PARTS | tokenizer::READINGS) => {
             "It sees the name alone. Look-alikes of brands are a rule's business, tunnels show by behaviour. Abuse under well-known hosts is for lists. It is not the last word on any name."
         }
-        _ => {
-            "It sees the name alone. The top-level domain carries much of its evidence, look-alikes of brands are a rule's business, tunnels show by behaviour. Abuse under well-known hosts is for lists. It is not the last word on any name."
-        }
+        _ => "What it can't do is for whoever made it to say.",
     }
 }

@@ -1,13 +1,17 @@
 //! The steps that guess: look-alikes, the small model (the shipped artifact), the scorer (a script), and what
 //! holds them back.
 
+use std::sync::LazyLock;
+
 use super::*;
 use crate::lists::Scope;
 use crate::model::{Brands, Model};
 use crate::schema::ScoreReply;
 use crate::snapshot::ListInfo;
 
-const SMALL: &[u8] = include_bytes!("../../../../models/artifacts/small/model.dvm");
+static SMALL: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    zstd::decode_all(&include_bytes!("../../../../models/artifacts/small/model.dvm.zst")[..]).unwrap()
+});
 
 /// Names of the three kinds that the small model makes: it allows, blocks, leaves open.
 pub(super) struct Kinds {
@@ -17,7 +21,7 @@ pub(super) struct Kinds {
 }
 
 pub(super) fn kinds() -> Kinds {
-    let model = Model::decode(SMALL).unwrap();
+    let model = Model::decode(&SMALL).unwrap();
     let (low, high) = (model.thresholds().allow_below, model.thresholds().block_above.max(0.9));
     let mut state = 7u64;
     let mut letter = || {
@@ -48,7 +52,7 @@ pub(super) fn with_model(popular: &str, policy: Policy) -> Filter {
         let list = builder.list(list, Role::Popular, "MIT");
         builder.add(list, &name(popular), Scope::Suffix);
     }
-    builder.small_model(SMALL).brands(Brands::from_popular(["paypal.com"]).encode());
+    builder.small_model(SMALL.clone()).brands(Brands::from_popular(["paypal.com"]).encode());
     filter(&mut builder, policy)
 }
 
@@ -184,7 +188,7 @@ fn a_verdict_of_the_snapshot_before_is_not_kept() {
         author: "a".into(),
         time_ms: 1,
     });
-    let bytes = newer.small_model(SMALL).policy(policy(|_| {})).serial(2).build(None).unwrap();
+    let bytes = newer.small_model(SMALL.clone()).policy(policy(|_| {})).serial(2).build(None).unwrap();
     filter.set_snapshot(Snapshot::open(Bytes::from(bytes), &[]).unwrap()).unwrap();
     filter.on_reply(host, CalloutId(0), &scorer_says(text, "benign", 0.01));
     assert!(matches!(ask(&mut filter, host, 2, text), Outcome::Answer(_)), "the decision is in force");
@@ -270,7 +274,7 @@ fn a_name_on_a_list_that_only_logs_still_waits_for_a_person() {
     let mut builder = builder();
     let logs = ListInfo { name: "trial".into(), mode: Mode::Log, ..ListInfo::default() };
     let list = builder.add_list(logs);
-    builder.add(list, &name(open), Scope::Suffix).small_model(SMALL);
+    builder.add(list, &name(open), Scope::Suffix).small_model(SMALL.clone());
     let mut filter = filter(&mut builder, policy(|_| {}));
     let host = &mut Scripted::default();
     ask(&mut filter, host, 1, open);
