@@ -23,6 +23,7 @@ pub mod listener;
 pub mod lists;
 pub mod metrics;
 pub mod pipeline;
+pub mod presentation;
 pub mod replay;
 pub mod store;
 pub mod tls;
