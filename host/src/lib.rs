@@ -18,6 +18,7 @@ pub mod control;
 pub mod explain;
 pub mod folder;
 pub mod guest;
+pub mod import;
 pub mod leases;
 pub mod listener;
 pub mod lists;
