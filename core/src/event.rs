@@ -22,7 +22,7 @@ pub struct Event {
     pub name: String,
     /// QTYPE.
     pub qtype: u16,
-    /// The door: `udp`, `tcp`, `doh`, `envoy`.
+    /// The door: `udp`, `tcp`, `doh`, `envoy`, `mlbridge`; of imported events the system that they come from.
     pub door: String,
     /// The verdict, trace included.
     pub verdict: Verdict,

@@ -85,6 +85,8 @@ documented! {
         pub store: String,
         /// Decisions and rules as a policy zone (RPZ) for other resolvers.
         pub rpz: RpzOut,
+        /// Doors for what dnsvet takes the place of.
+        pub compat: Compat,
         /// How long and how much the store keeps.
         pub retention: Retention,
         /// Public client addresses in the store: `truncate` (to /24 and /56) or `plain`. Private ones are kept whole.
@@ -160,6 +162,16 @@ documented! {
         pub allow_from: Vec<IpNet>,
         /// Secondaries that are told of each new version, `ADDRESS` or `ADDRESS:PORT`.
         pub notify: Vec<String>,
+    }
+}
+
+documented! {
+    /// Doors for what dnsvet takes the place of.
+    #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+    pub struct Compat {
+        /// ML Bridge's middleware protocol for its CoreDNS plugin, over HTTP; empty: off. Whoever reaches it can ask in any client's name: keep it on loopback, `127.0.0.1:5000`.
+        #[serde(with = "door")]
+        pub mlbridge_listen: Option<SocketAddr>,
     }
 }
 
@@ -262,6 +274,7 @@ impl Default for Config {
             scorer: String::new(),
             store: "sqlite".into(),
             rpz: RpzOut::default(),
+            compat: Compat::default(),
             retention: Retention::default(),
             client_addresses: ClientAddresses::Truncate,
             plugin: PathBuf::new(),

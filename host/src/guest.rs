@@ -8,12 +8,13 @@
 //! The surprise: a trap ends every question in the VM at once. Their tickets are of an older generation
 //! then, and the pipeline decides them by the failure mode.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dnsvet_core::filter::Told;
 use dnsvet_core::policy::identity::Identity;
 use tokio::sync::oneshot;
 
@@ -68,12 +69,16 @@ pub enum Asked {
     Waits(Waiting),
 }
 
+/// Where the final verdict on a question is put, once its ticket is dropped.
+pub type Ear = Rc<Cell<Option<Told>>>;
+
 /// A question inside the VM. Dropped, it is over.
 #[derive(Debug)]
 pub struct Ticket {
     guest: Rc<Guest>,
     context: ContextId,
     generation: u64,
+    ear: Option<Ear>,
 }
 
 /// A question that waits inside the VM.
@@ -196,13 +201,14 @@ impl Guest {
         let _ = tokio::time::timeout(FLUSH, flushed).await;
     }
 
-    /// Shows the plugin a question.
+    /// Shows the plugin a question. Its final verdict goes to `ear`, if it comes by a door of which the plugin tells.
     pub fn request(
         self: &Rc<Self>,
         message: &[u8],
         source: std::net::SocketAddr,
         identity: &Identity,
         properties: &Properties,
+        ear: Option<Ear>,
     ) -> Asked {
         let mut length = [0u8; 20];
         let path = identity.path_id.as_ref().map(|id| format!("{PATH}/{id}"));
@@ -226,7 +232,7 @@ impl Guest {
                 Asked::Now(Decided::Failed)
             }
             Ok((context, outcome)) => {
-                let ticket = Ticket { guest: Rc::clone(self), context, generation: state.generation };
+                let ticket = Ticket { guest: Rc::clone(self), context, generation: state.generation, ear };
                 let waits = matches!(outcome, Outcome::Paused).then(|| {
                     let (sender, receiver) = oneshot::channel();
                     state.waiting.insert(context, sender);
@@ -381,11 +387,17 @@ impl Drop for Ticket {
         }
         state.waiting.remove(&self.context);
         let Some(vm) = state.vm.as_mut() else { return };
-        if let Err(trap) = vm.done(self.context) {
-            let guest = Rc::clone(&self.guest);
-            guest.trapped(&mut state, &trap);
-        } else {
-            self.guest.dispatch(&mut state);
+        match vm.done(self.context) {
+            Err(trap) => {
+                let guest = Rc::clone(&self.guest);
+                guest.trapped(&mut state, &trap);
+            }
+            Ok(own) => {
+                if let Some(ear) = &self.ear {
+                    ear.set(own.get(&VERDICT).and_then(Told::parse));
+                }
+                self.guest.dispatch(&mut state);
+            }
         }
     }
 }
@@ -401,6 +413,9 @@ fn settle(outcome: Outcome, ticket: Ticket) -> Decided {
 
 /// The path under which the plugin takes questions.
 const PATH: &str = "/dns-query";
+
+/// Where the plugin puts the final verdict.
+const VERDICT: [&str; 2] = ["dnsvet", "verdict"];
 
 /// Where the plugin finds the first DNS name and the first URI of the client's certificate, as Envoy tells them.
 const SANS: [(&[&str], bool); 2] = [

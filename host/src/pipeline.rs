@@ -9,17 +9,18 @@
 //! What can be answered at once is answered at once ([`Progress::Ready`]): no task is started for it.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use dnsvet_core::filter::{TELLING_DOOR, Told};
 use dnsvet_core::message::{Malformed, Query, decode_query, rcode};
 use dnsvet_core::policy::FailureMode;
 use dnsvet_core::policy::identity::Identity;
 use dnsvet_core::response::error_answer;
 
-use crate::guest::{Asked, Decided, Guest, Inspected, Inspection, Ticket};
+use crate::guest::{Asked, Decided, Ear, Guest, Inspected, Inspection, Ticket};
 use crate::listener::Access;
 use crate::metrics::WorkerMetrics;
 use crate::upstream::message::{Transport, refuse};
@@ -39,11 +40,13 @@ pub enum Door {
     Doh,
     /// DNS over plain HTTP for filters in front: forwarded without vetting, without events.
     Forward,
+    /// The old middleware's protocol: verdicts instead of answers.
+    Mlbridge,
 }
 
 impl Door {
     /// All doors, in the order of their metrics.
-    pub const ALL: [Door; 4] = [Door::Udp, Door::Tcp, Door::Doh, Door::Forward];
+    pub const ALL: [Door; 5] = [Door::Udp, Door::Tcp, Door::Doh, Door::Forward, Door::Mlbridge];
 
     /// The name in events and metrics.
     pub fn name(self) -> &'static str {
@@ -52,13 +55,15 @@ impl Door {
             Door::Tcp => "tcp",
             Door::Doh => "doh",
             Door::Forward => "forward",
+            Door::Mlbridge => TELLING_DOOR,
         }
     }
 
     fn transport(self) -> Transport {
         match self {
             Door::Udp => Transport::Udp,
-            Door::Tcp => Transport::Stream,
+            // Nobody gets the answer of the last: only its verdict.
+            Door::Tcp | Door::Mlbridge => Transport::Stream,
             // What comes through the forwarding door goes on under TLS: the filter in front has it.
             Door::Doh | Door::Forward => Transport::Encrypted,
         }
@@ -147,16 +152,36 @@ impl Pipeline {
         door: Door,
     ) -> Progress {
         self.metrics.queries[door as usize].add(1);
-        if !self.access.allows(source.ip()) {
+        if !self.allows(source.ip()) {
             self.metrics.refused_clients.add(1);
             return Progress::Ready(
                 error_answer(wire, rcode::REFUSED as u8).map_or(Reply::Nothing, Reply::Message),
             );
         }
+        self.vetted(wire, source, identity, door, None)
+    }
+
+    /// The verdict on a message that somebody who may ask here has from a client of their own, at `source`. The
+    /// upstream is asked too, for what its answer adds. `None`: the plugin could not decide.
+    pub async fn vet(self: &Rc<Self>, wire: &[u8], source: SocketAddr, door: Door) -> Option<Told> {
+        self.metrics.queries[door as usize].add(1);
+        let ear = Ear::default();
+        self.vetted(wire, source, &Identity::default(), door, Some(Rc::clone(&ear))).reply().await;
+        ear.take()
+    }
+
+    fn vetted(
+        self: &Rc<Self>,
+        wire: &[u8],
+        source: SocketAddr,
+        identity: &Identity,
+        door: Door,
+        ear: Option<Ear>,
+    ) -> Progress {
         let Some(vetting) = self.vetting.as_ref().filter(|_| door != Door::Forward) else {
             return self.forward(wire, door, None);
         };
-        match vetting.guest.request(wire, source, identity, &vetting.properties[door as usize]) {
+        match vetting.guest.request(wire, source, identity, &vetting.properties[door as usize], ear) {
             Asked::Now(decided) => self.decided(decided, wire, door),
             Asked::Waits(waiting) => {
                 let (this, wire) = (Rc::clone(self), wire.to_vec());
@@ -245,7 +270,13 @@ impl Pipeline {
         }
     }
 
-    fn failure_mode(&self) -> FailureMode {
+    /// Whether `ip`, in canonical form, may ask.
+    pub fn allows(&self, ip: IpAddr) -> bool {
+        self.access.allows(ip)
+    }
+
+    /// What happens where the plugin can't decide.
+    pub fn failure_mode(&self) -> FailureMode {
         self.vetting.as_ref().map_or(FailureMode::Allow, |vetting| vetting.failure_mode)
     }
 }

@@ -1,7 +1,7 @@
 //! Workers: threads that share nothing but the addresses they listen on.
 //!
 //! ```text
-//!            ┌ worker 1: runtime, VM, cache, UDP + TCP + DoH + forwarding sockets
+//!            ┌ worker 1: runtime, VM, cache, UDP + TCP + DoH + further sockets
 //! kernel ────┤ worker 2: the same
 //! REUSEPORT  └ …
 //! ```
@@ -21,6 +21,7 @@ use tokio::task::LocalSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::callout::{Caller, Clusters};
+use crate::config::Config;
 use crate::guest::{Guest, GuestSettings};
 use crate::listener::{self, Access, BindError, doh};
 use crate::metrics::WorkerMetrics;
@@ -77,16 +78,16 @@ pub struct Doors {
     pub doh: Option<TcpListener>,
     /// Forwarding door.
     pub forward: Option<TcpListener>,
+    /// The old middleware's protocol.
+    pub mlbridge: Option<TcpListener>,
 }
 
 /// A door that is open: its name and address.
 pub type OpenDoor = (&'static str, SocketAddr);
 
 /// Opens every worker's sockets, and tells where each door is: its name and address.
-pub fn open_doors(
-    listen: &crate::config::Listen,
-    workers: usize,
-) -> Result<(Vec<Doors>, Vec<OpenDoor>), BindError> {
+pub fn open_doors(config: &Config, workers: usize) -> Result<(Vec<Doors>, Vec<OpenDoor>), BindError> {
+    let listen = &config.listen;
     let mut doors: Vec<Doors> = (0..workers).map(|_| Doors::default()).collect();
     let mut open = Vec::new();
     if let Some(address) = listen.dns {
@@ -109,6 +110,7 @@ pub fn open_doors(
     };
     http(listen.doh, "doh", |doors| &mut doors.doh)?;
     http(listen.forward, "forward", |doors| &mut doors.forward)?;
+    http(config.compat.mlbridge_listen, "mlbridge", |doors| &mut doors.mlbridge)?;
     Ok((doors, open))
 }
 
@@ -229,6 +231,10 @@ fn serve(
         let socket = tokio::net::TcpListener::from_std(socket)?;
         let options = doh::Options { door, tls, one_policy };
         tokio::task::spawn_local(doh::serve(socket, Rc::clone(pipeline), options, stop.clone()));
+    }
+    if let Some(socket) = doors.mlbridge {
+        let socket = tokio::net::TcpListener::from_std(socket)?;
+        tokio::task::spawn_local(listener::mlbridge::serve(socket, Rc::clone(pipeline), stop.clone()));
     }
     Ok(())
 }

@@ -122,10 +122,17 @@ impl Stream {
     }
 
     fn end(&self) {
-        let others = match self.shared.borrow_mut().as_mut() {
-            Some(Instance { filter, runtime }) => filter.end(runtime, Ticket(self.id)),
-            None => Vec::new(),
+        let (others, told) = match self.shared.borrow_mut().as_mut() {
+            Some(Instance { filter, runtime }) => {
+                let ticket = Ticket(self.id);
+                (filter.end(runtime, ticket), filter.take_told(ticket))
+            }
+            None => (Vec::new(), None),
         };
+        // Our own resolver reads it; others have no such door.
+        if let Some(told) = told.filter(|_| property(&["dnsvet", "door"]).is_some()) {
+            let _ = hostcalls::set_property(vec!["dnsvet", "verdict"], Some(told.to_text().as_bytes()));
+        }
         self.finish_others(others);
     }
 

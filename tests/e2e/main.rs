@@ -9,6 +9,7 @@ mod events;
 mod groups;
 mod line;
 mod list;
+mod mlbridge;
 mod models;
 mod policy;
 mod scorer;

@@ -54,6 +54,10 @@ const CACHE_ENTRIES: usize = 16_384;
 /// How long a verdict is kept, milliseconds.
 const VERDICT_TTL_MS: u64 = 60_000;
 
+/// The door of the old middleware's protocol, where answers are verdicts: the filter keeps those of its questions for
+/// [`Filter::take_told`].
+pub const TELLING_DOOR: &str = "mlbridge";
+
 /// Names a question in flight; the runner chooses it (the stream's context id).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u32);
@@ -82,6 +86,38 @@ pub struct Answered {
     pub wire: Vec<u8>,
     /// Seconds for which it may be cached.
     pub max_age_s: u32,
+}
+
+/// The final verdict on a question of a door that can't say it in DNS; see [`TELLING_DOOR`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Told {
+    /// Whether the name is kept from the client.
+    pub blocks: bool,
+    /// Probability of malicious, [0, 1]; `None` if no model ran.
+    pub score: Option<f64>,
+}
+
+impl Told {
+    /// As text, for runners that carry texts: `block 0.98`, `pass 0.01`, `pass -`.
+    pub fn to_text(self) -> String {
+        let word = if self.blocks { "block" } else { "pass" };
+        self.score.map_or_else(|| format!("{word} -"), |score| format!("{word} {score}"))
+    }
+
+    /// Reads what [`Told::to_text`] wrote; `None` for other bytes.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let (word, score) = std::str::from_utf8(text).ok()?.split_once(' ')?;
+        let blocks = match word {
+            "block" => true,
+            "pass" => false,
+            _ => return None,
+        };
+        let score = match score {
+            "-" => None,
+            score => Some(score.parse().ok().filter(|score| (0.0..=1.0).contains(score))?),
+        };
+        Some(Self { blocks, score })
+    }
 }
 
 /// A configuration that can't be used.
@@ -115,6 +151,8 @@ pub struct Filter {
     secret: u64,
     breaker: Breaker,
     streams: HashMap<Ticket, (Stream, State)>,
+    /// Final verdicts that the runner has not taken yet.
+    told: HashMap<Ticket, Told>,
     flights: Flights,
     spool: Spool,
     feed: Option<Feed>,
@@ -128,6 +166,7 @@ pub struct Filter {
 
 /// A question in flight.
 struct Stream {
+    ticket: Ticket,
     query: Query,
     client: IpAddr,
     identity: Identity,
@@ -227,6 +266,7 @@ impl Filter {
             secret,
             breaker: Breaker::default(),
             streams: HashMap::new(),
+            told: HashMap::new(),
             flights: Flights::default(),
             spool,
             feed,
@@ -345,6 +385,7 @@ impl Filter {
         host.count(Counter::Queries, 1);
         let (name, qtype) = (query.question.name.clone(), query.question.qtype);
         let stream = Stream {
+            ticket,
             query,
             client: asked.client,
             identity: asked.identity.clone(),
@@ -477,6 +518,12 @@ impl Filter {
                 waiters.into_iter().map(|ticket| (ticket, self.resume(host, ticket, left.clone()))).collect()
             }
         }
+    }
+
+    /// The final verdict on a question that came by [`TELLING_DOOR`]; `None` if it has none yet, or was taken. To be
+    /// called after [`Filter::end`], for each such question, or they add up.
+    pub fn take_told(&mut self, ticket: Ticket) -> Option<Told> {
+        self.told.remove(&ticket)
     }
 
     /// Whether a question was passed on and its answer is still to come.
@@ -612,6 +659,10 @@ impl Filter {
         if not_confident {
             host.count(Counter::NotConfident, 1);
         }
+        if stream.door == TELLING_DOOR {
+            let told = Told { blocks: keeps_away(&verdict), score: verdict.score };
+            self.told.insert(stream.ticket, told);
+        }
         if !self.config.events {
             return;
         }
@@ -723,6 +774,13 @@ fn alias(verdict: &Verdict, qtype: u16) -> Option<&Name> {
         _ => None,
     });
     target.filter(|_| verdict.action == Action::Custom && qtype != rtype::CNAME)
+}
+
+/// Whether a verdict keeps the client from what it asked for: not so an alias, which leads on, nor an address that
+/// special names have by right.
+fn keeps_away(verdict: &Verdict) -> bool {
+    let by_right = verdict.action == Action::Custom && verdict.reason() == Some(Reason::Special);
+    verdict.action.stops() && !by_right && !is_alias(verdict) && verdict.own != Own::Truncated
 }
 
 /// Whether a verdict's answer is an alias, which the upstream completes.

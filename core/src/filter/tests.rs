@@ -253,6 +253,50 @@ fn every_question_is_recorded_once_and_every_answer_given_once() {
 }
 
 #[test]
+fn the_door_that_can_only_tell_hears_each_final_verdict_once_and_others_leave_nothing() {
+    let mut filter = filter(&mut builder(), policy(|_| {}));
+    let host = &mut Scripted::default();
+    let mut tell = |ticket: u32, text: &str, door: &str| {
+        let wire = question(text, rtype::A);
+        let asked = Asked { wire: &wire, client: CLIENT, identity: &Identity::default(), door };
+        if matches!(filter.ask(host, Ticket(ticket), asked), Outcome::Pass | Outcome::PassAs(_)) {
+            assert_eq!(filter.take_told(Ticket(ticket)), None, "nothing is final yet");
+        }
+        filter.end(host, Ticket(ticket));
+        let told = filter.take_told(Ticket(ticket));
+        assert_eq!(filter.take_told(Ticket(ticket)), None);
+        told.map(|told| told.blocks)
+    };
+    for (text, blocks) in [
+        ("blocked.example", true),
+        ("mandatory.example", true),
+        ("honeypot.example", true),
+        ("plain.example", false),
+        ("benign.blocked.example", false),
+        ("localhost", false),
+        ("hidden.onion", true),
+    ] {
+        assert_eq!(tell(7, text, TELLING_DOOR), Some(blocks), "{text}");
+        assert_eq!(tell(8, text, "udp"), None, "{text}");
+    }
+    assert!(filter.told.is_empty());
+}
+
+#[test]
+fn what_is_told_comes_back_from_its_text() {
+    for told in [
+        Told { blocks: true, score: Some(0.981_234_567_890_123) },
+        Told { blocks: false, score: Some(1e-12) },
+        Told { blocks: false, score: None },
+    ] {
+        assert_eq!(Told::parse(told.to_text().as_bytes()), Some(told));
+    }
+    for text in ["", "block", "block 2", "block -0.1", "block NaN", "pass x", "stop 0.5", "\u{fffd} -"] {
+        assert_eq!(Told::parse(text.as_bytes()), None, "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_question_gets_what_its_door_can_say() {
     let mut filter = filter(&mut builder(), policy(|_| {}));
     let host = &mut Scripted::default();

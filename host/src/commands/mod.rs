@@ -3,6 +3,7 @@
 pub mod check;
 pub mod config;
 pub mod doctor;
+pub mod events;
 pub mod lists;
 pub mod model;
 mod out;

@@ -400,7 +400,7 @@ impl Starting {
             tracing::warn!(wait_s, "no snapshot yet; the failure mode decides until there is one");
         }
         out::announce(format_args!("plugin   {sha256}  {}", self.plugin.display()));
-        let (doors, addresses) = open_doors(&self.config.listen, count)?;
+        let (doors, addresses) = open_doors(&self.config, count)?;
         for (worker, doors) in resolver.workers.iter().zip(doors) {
             worker.open(doors);
         }

@@ -6,7 +6,7 @@ use dnsvet_core::policy::{Designated, Group, NamedClient, Schedule};
 use toml::{Table, Value};
 
 use super::lists::ListTable;
-use super::{Config, Listen, Models, Modes, Retention, RpzOut};
+use super::{Compat, Config, Listen, Models, Modes, Retention, RpzOut};
 
 /// How a key's value is written in the environment and as a flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,7 @@ impl Key {
             "rpz.zone" => "a name such as \"rpz.example\"",
             "client_ptr" => "an address with port such as \"192.0.2.1:53\", or \"\" for none",
             "rpz.listen" => "an address with port such as \"127.0.0.1:5301\", or \"\" for off",
+            "compat.mlbridge_listen" => "an address with port such as \"127.0.0.1:5000\", or \"\" for off",
             "rpz.keys" => "texts such as [\"hmac-sha256:transfer.example:BASE64\"]",
             "rpz.allow_from" => "networks such as [\"10.0.0.0/8\"]",
             "rpz.notify" => "addresses such as [\"192.0.2.53\", \"[2001:db8::53]:5353\"]",
@@ -147,6 +148,7 @@ impl Config {
 /// The fields of a section, if `name` is one.
 pub(super) fn section(name: &str) -> Option<&'static [(&'static str, &'static str)]> {
     match name {
+        "compat" => Some(Compat::DOCS),
         "listen" => Some(Listen::DOCS),
         "mode" => Some(Modes::DOCS),
         "models" => Some(Models::DOCS),

@@ -4,11 +4,8 @@
 //! The forwarding door is the same service in the clear. The surprise: a question that policy drops ends in
 //! an error of the service, which resets its HTTP/2 stream or closes its HTTP/1.1 connection.
 
-use std::cell::Cell;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -19,15 +16,14 @@ use dnsvet_core::policy::identity::{Identity, bearer};
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use super::connection::{self, HEAD, Unread};
 use super::{json, tcp};
 use crate::pipeline::{Door, Pipeline, Progress, Reply};
 use crate::tls::client_names;
@@ -36,14 +32,6 @@ use crate::tls::client_names;
 pub const PATH: &str = "/dns-query";
 /// The longest DNS message, bytes.
 const MAX_MESSAGE: usize = 65_535;
-/// A handshake, or a request's head, that takes longer is cut off.
-const HEAD: Duration = Duration::from_secs(10);
-/// A request's body that takes longer is cut off.
-const BODY: Duration = Duration::from_secs(10);
-/// An HTTP/2 connection whose peer answers no ping for this long is closed.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// Questions under way on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 256;
 
 const DNS_MESSAGE: &str = "application/dns-message";
 /// base64url; padding is against the RFC, but harmless.
@@ -106,58 +94,16 @@ async fn converse<S>(
     client: Client,
     pipeline: Rc<Pipeline>,
     options: Options,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let mut server = auto::Builder::new(LocalExecutor);
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
-    server
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE)
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(128 << 10);
-    let asked = Rc::new(Cell::new(false));
-    let seen = Rc::clone(&asked);
-    let service = hyper::service::service_fn(move |request| {
-        seen.set(true);
+    let answer = move |request| {
         let (pipeline, one_policy, door) = (Rc::clone(&pipeline), options.one_policy, options.door);
         let client = client.clone();
         async move { answer(request, &client, &pipeline, door, one_policy).await }
-    });
-    let connection = server.serve_connection(TokioIo::new(stream), service);
-    // hyper's own clocks start once the connection's first bytes have told HTTP/1.1 from HTTP/2.
-    let silent = async {
-        tokio::time::sleep(HEAD).await;
-        if asked.get() {
-            std::future::pending::<()>().await;
-        }
     };
-    tokio::pin!(connection);
-    // How a client ends its connection is its own business.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = silent => return,
-        _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
-    }
-    let _ = connection.await;
-}
-
-/// Runs hyper's tasks on this worker's thread.
-#[derive(Clone, Copy)]
-struct LocalExecutor;
-
-impl<F> hyper::rt::Executor<F> for LocalExecutor
-where
-    F: Future + 'static,
-{
-    fn execute(&self, task: F) {
-        tokio::task::spawn_local(async move {
-            task.await;
-        });
-    }
+    connection::converse(stream, answer, stop).await;
 }
 
 /// A refusal in HTTP's terms: status and one line.
@@ -227,16 +173,16 @@ async fn read(request: Request<Incoming>) -> Result<Asked, Refusal> {
         Ok(None) => Ok(()),
         Err(refusal) => Err(refusal),
     };
-    let body = tokio::time::timeout(BODY, Limited::new(body, MAX_MESSAGE).collect()).await;
+    let body = connection::read_body(body, MAX_MESSAGE).await;
     // Read even if it is refused: an HTTP/2 client that still sends may miss an answer that comes before the end.
     post?;
     match body {
-        Ok(Ok(body)) => Ok(Asked { message: body.to_bytes(), json: false, identity }),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+        Ok(message) => Ok(Asked { message, json: false, identity }),
+        Err(Unread::TooLong) => {
             Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, "a DNS message has at most 65535 bytes"))
         }
-        Ok(Err(_)) => Err(Refusal(StatusCode::BAD_REQUEST, "the body broke off")),
-        Err(_) => Err(Refusal(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
+        Err(Unread::Broken) => Err(Refusal(StatusCode::BAD_REQUEST, "the body broke off")),
+        Err(Unread::Slow) => Err(Refusal(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The doors: sockets that clients ask at, the same set on each worker (`SO_REUSEPORT`).
 
+mod connection;
 pub mod doh;
 pub mod json;
+pub mod mlbridge;
 pub mod tcp;
 pub mod udp;
 

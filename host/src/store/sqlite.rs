@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dnsvet_core::event::{Batch, Event};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::{broadcast, oneshot};
 
 use super::codes::{action_code, reason_code, split};
@@ -139,6 +139,8 @@ pub(super) struct Writer {
     retention: Retention,
     addresses: ClientAddresses,
     dictionaries: Dictionaries,
+    /// SQLite's mark of other processes' writes.
+    version: i64,
     /// Events removed since the last sweep, and when that was.
     removed: u64,
     swept: Instant,
@@ -162,7 +164,7 @@ impl Writer {
         addresses: ClientAddresses,
     ) -> Self {
         let (dictionaries, removed, swept) = (Dictionaries::default(), 0, Instant::now());
-        Self { path, connection, tail, retention, addresses, dictionaries, removed, swept }
+        Self { path, connection, tail, retention, addresses, dictionaries, version: 0, removed, swept }
     }
 
     fn run(&mut self, queue: &Receiver<Job>) {
@@ -220,7 +222,14 @@ impl Writer {
     }
 
     fn commit(&mut self, batches: Vec<(Tenant, Batch)>, live: bool) -> rusqlite::Result<Committed> {
-        let transaction = self.connection.transaction()?;
+        // A look at what is known comes before the first write: begun as a reader, it could not go on after another
+        // process's write.
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Another process that wrote may have removed what our ids stand for.
+        let version: i64 = transaction.pragma_query_value(None, "data_version", |row| row.get(0))?;
+        if std::mem::replace(&mut self.version, version) != version {
+            self.dictionaries = Dictionaries::default();
+        }
         let mut sums = Sums::default();
         let mut committed = Committed::default();
         for (tenant, batch) in batches {

@@ -54,6 +54,29 @@ impl From<Vec<(Vec<String>, Vec<u8>)>> for Properties {
     }
 }
 
+/// Properties that a guest set on a stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnProperties(Vec<(Vec<u8>, Vec<u8>)>);
+
+impl OwnProperties {
+    /// The value under a path: `["dnsvet", "verdict"]`.
+    pub fn get(&self, path: &[&str]) -> Option<&[u8]> {
+        let path = path.join("\0");
+        self.find(path.as_bytes())
+    }
+
+    fn find(&self, path: &[u8]) -> Option<&[u8]> {
+        self.0.iter().find(|(key, _)| key == path).map(|(_, value)| value.as_slice())
+    }
+
+    fn set(&mut self, path: &[u8], value: &[u8]) {
+        match self.0.iter_mut().find(|(key, _)| key == path) {
+            Some((_, old)) => *old = value.to_vec(),
+            None => self.0.push((path.to_vec(), value.to_vec())),
+        }
+    }
+}
+
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -143,7 +166,7 @@ pub(super) struct Context {
     pub(super) response: Message,
     pub(super) source: SocketAddr,
     properties: Properties,
-    own_properties: Vec<(Vec<u8>, Vec<u8>)>,
+    own_properties: OwnProperties,
 }
 
 /// Headers and body of one direction, and whether the guest may see them now.
@@ -182,7 +205,7 @@ impl Context {
             response: Message::default(),
             source: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             properties: Properties::default(),
-            own_properties: Vec::new(),
+            own_properties: OwnProperties::default(),
         }
     }
 
@@ -193,16 +216,12 @@ impl Context {
 
     /// A property that the caller gave or the guest set; `path` is joined by NUL.
     pub(super) fn property(&self, path: &[u8]) -> Option<&[u8]> {
-        let own = self.own_properties.iter().find(|(key, _)| key == path).map(|(_, value)| value.as_slice());
-        own.or_else(|| self.properties.get(path))
+        self.own_properties.find(path).or_else(|| self.properties.get(path))
     }
 
     /// Sets a property of this stream.
     pub(super) fn set_property(&mut self, path: &[u8], value: &[u8]) {
-        match self.own_properties.iter_mut().find(|(key, _)| key == path) {
-            Some((_, old)) => *old = value.to_vec(),
-            None => self.own_properties.push((path.to_vec(), value.to_vec())),
-        }
+        self.own_properties.set(path, value);
     }
 }
 
@@ -227,20 +246,22 @@ impl Contexts {
         context.decision = None;
         context.request.clear();
         context.response.clear();
-        context.own_properties.clear();
+        context.own_properties = OwnProperties::default();
         context.source = stream.source;
         context.properties = stream.properties;
         ContextId { id: index + FIRST_STREAM, generation: context.generation }
     }
 
-    /// Ends a stream. Its id is free for another once its callouts are answered.
-    pub(super) fn close(&mut self, id: u32) {
-        let Some(context) = self.get_mut(id) else { return };
+    /// Ends a stream. Its id is free for another once its callouts are answered. Returns what the guest set.
+    pub(super) fn close(&mut self, id: u32) -> OwnProperties {
+        let Some(context) = self.get_mut(id) else { return OwnProperties::default() };
+        let own = std::mem::take(&mut context.own_properties);
         context.live = false;
         context.generation = context.generation.wrapping_add(1);
         if context.calls == 0 {
             self.free.push(id - FIRST_STREAM);
         }
+        own
     }
 
     /// A callout of this context started; the root context needs no account.
@@ -325,7 +346,7 @@ mod tests {
         context.set_property(b"a\0b", b"2");
         context.set_property(b"a\0b", b"3");
         assert_eq!(context.property(b"a\0b"), Some(&b"3"[..]));
-        contexts.close(id.id);
+        assert_eq!(contexts.close(id.id).get(&["a", "b"]), Some(&b"3"[..]));
         let id = contexts.open(stream());
         assert_eq!(contexts.get(id.id).unwrap().property(b"a\0b"), None);
     }

@@ -28,7 +28,7 @@ mod shared;
 mod state;
 mod vm;
 
-pub use context::{ContextId, Outcome, Properties, ResponseOutcome, StreamInfo};
+pub use context::{ContextId, Outcome, OwnProperties, Properties, ResponseOutcome, StreamInfo};
 pub use error::{LoadError, Trap, VmError};
 pub use metrics::{Histogram, MetricValue};
 pub use runtime::{Limits, Runtime};

@@ -6,7 +6,9 @@ use std::time::Duration;
 use wasmtime::{Instance, Store, StoreLimitsBuilder, TypedFunc, WasmParams, WasmResults};
 
 use super::abi::BROKEN_CONNECTION;
-use super::context::{Context, ContextId, Decision, Outcome, Phase, ROOT, ResponseOutcome, StreamInfo};
+use super::context::{
+    Context, ContextId, Decision, Outcome, OwnProperties, Phase, ROOT, ResponseOutcome, StreamInfo,
+};
 use super::error::{Trap, VmError};
 use super::headers::Headers;
 use super::runtime::{HalfLimit, Runtime};
@@ -268,12 +270,13 @@ impl Vm {
             .map(|context| context.request.body.as_slice())
     }
 
-    /// Ends a request, in whatever state it is: the guest logs and forgets it. The id is over.
-    pub fn done(&mut self, name: ContextId) -> Result<(), Trap> {
+    /// Ends a request, in whatever state it is: the guest logs and forgets it. The id is over. Returns the properties
+    /// that the guest set on the way.
+    pub fn done(&mut self, name: ContextId) -> Result<OwnProperties, Trap> {
         self.check()?;
         let state = self.store.data_mut();
         if !state.contexts.is_live(name) {
-            return Ok(());
+            return Ok(OwnProperties::default());
         }
         let id = name.id;
         if let Some(context) = state.contexts.get_mut(id) {
@@ -292,8 +295,7 @@ impl Vm {
         if let Some((name, function)) = guest!(self.delete) {
             self.invoke(name, &function, id, self.call, id)?;
         }
-        self.store.data_mut().contexts.close(id);
-        Ok(())
+        Ok(self.store.data_mut().contexts.close(id))
     }
 
     /// Callouts that the guest asked for since the last time. Each has to be answered, exactly once, by

@@ -25,6 +25,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use dnsvet_core::name::Name;
+use dnsvet_core::snapshot::Snapshot;
 
 use super::{Control, ControlError, Order, now_ms};
 use crate::store::StoreError;
@@ -214,14 +215,7 @@ impl Control {
     /// Whether the snapshot in force has a registrable domain, or its `www.`, for popular, so that no model may block
     /// it. Other names below a popular one are few people's business.
     fn is_popular(&self, name: &Name) -> bool {
-        let bare = name.as_str().strip_prefix("www.").unwrap_or(name.as_str());
-        if name.registrable_domain().is_some_and(|domain| domain != bare) {
-            return false;
-        }
-        self.published().is_some_and(|published| {
-            let snapshot = &published.opened;
-            snapshot.popularity(name) >= snapshot.policy().popular_lists.max(1)
-        })
+        self.published().is_some_and(|published| is_popular(&published.opened, name))
     }
 
     /// The snapshot with what changed, or the one in force if nothing did.
@@ -232,6 +226,15 @@ impl Control {
         };
         Ok(Served { what, serial: published.serial, snapshot: published.id.clone() })
     }
+}
+
+/// Whether a snapshot has a registrable domain, or its `www.`, for popular.
+pub(crate) fn is_popular(snapshot: &Snapshot, name: &Name) -> bool {
+    let bare = name.as_str().strip_prefix("www.").unwrap_or(name.as_str());
+    if name.registrable_domain().is_some_and(|domain| domain != bare) {
+        return false;
+    }
+    snapshot.popularity(name) >= snapshot.policy().popular_lists.max(1)
 }
 
 fn allowed(who: &Identity, names: usize, alone: bool) -> Result<(), Refused> {
