@@ -12,11 +12,13 @@
 
 mod auth;
 mod check;
+mod csv;
 mod feed;
 mod health;
 mod http;
 mod lists;
 mod models;
+mod names;
 mod problem;
 mod queries;
 mod relief;
@@ -95,6 +97,9 @@ impl Api {
             .route("/api/v1/tokens", post(users::add_token))
             .route("/api/v1/queries", get(queries::list))
             .route("/api/v1/queries/{id}", get(queries::one))
+            .route("/api/v1/name", get(names::name))
+            .route("/api/v1/names", get(names::ranking))
+            .route("/api/v1/rdap", post(names::rdap))
             .route("/api/v1/overview", get(queries::overview))
             .route("/api/v1/events/stream", get(queries::stream))
             .route("/api/v1/check", get(check::check))

@@ -13,6 +13,7 @@
 
 pub mod codes;
 pub mod control;
+pub mod names;
 mod pending;
 mod ranges;
 mod rollup;
@@ -28,6 +29,7 @@ use dnsvet_core::event::{Batch, Event};
 use serde::Serialize;
 use tokio::sync::{broadcast, oneshot};
 
+pub use names::{NameAsked, NameStory, Ranking, RankingAsked};
 pub use pending::{Order, Pending};
 pub use search::{ActionFilter, Search};
 
@@ -180,6 +182,12 @@ pub trait EventStore: Send + Sync {
 
     /// Counts since a time (milliseconds since 1970).
     fn overview(&self, tenant: Tenant, since_ms: u64, now_ms: u64) -> Result<Overview, StoreError>;
+
+    /// What is known of one name; `None` if nobody ever asked for it.
+    fn name(&self, tenant: Tenant, asked: &NameAsked<'_>) -> Result<Option<NameStory>, StoreError>;
+
+    /// Names of one side by how often they were asked for.
+    fn ranking(&self, tenant: Tenant, asked: &RankingAsked) -> Result<Ranking, StoreError>;
 
     /// Events as they are committed; a slow reader loses the oldest.
     fn subscribe(&self) -> broadcast::Receiver<(Tenant, Arc<Stored>)>;

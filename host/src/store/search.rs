@@ -18,6 +18,8 @@ const FEW_NAMES: i64 = 2_000;
 pub struct Search {
     /// Part of a name, literally; upper and lower case alike.
     pub name: Option<String>,
+    /// Whether `name` is a whole name.
+    pub exact: bool,
     /// An address, a network such as `10.0.0.0/8`, or the start of an address.
     pub client: Option<String>,
     /// What was answered.
@@ -26,6 +28,8 @@ pub struct Search {
     pub reason: Option<Reason>,
     /// Not before this time, milliseconds since 1970.
     pub since_ms: Option<u64>,
+    /// Before this time, milliseconds since 1970.
+    pub until_ms: Option<u64>,
     /// Events on a page, 1 to 1,000.
     pub limit: usize,
     /// Older than this event: the last page's `next`.
@@ -68,6 +72,9 @@ pub fn page(connection: &Connection, tenant: Tenant, search: &Search) -> Read<Pa
     if let Some(since_ms) = search.since_ms {
         restrict("e.time_ms >= ?", Value::Integer(since_ms as i64));
     }
+    if let Some(until_ms) = search.until_ms {
+        restrict("e.time_ms < ?", Value::Integer(i64::try_from(until_ms).unwrap_or(i64::MAX)));
+    }
     match search.action {
         Some(ActionFilter::Is(action)) => restrict("e.action = ?", Value::Integer(action_code(action))),
         Some(ActionFilter::Blocked) => restrict("e.action <> ?", Value::Integer(0)),
@@ -79,7 +86,12 @@ pub fn page(connection: &Connection, tenant: Tenant, search: &Search) -> Read<Pa
     }
     if let Some(text) = search.name.as_deref().filter(|text| !text.is_empty()) {
         let Some(pattern) = name_pattern(text) else { return Ok(Ok(empty)) };
-        if text.len() >= 3 && few_names(connection, &pattern)? {
+        if search.exact {
+            restrict(
+                "+e.tenant_id >= 0 AND e.name_id IN (SELECT id FROM names WHERE tenant_id = e.tenant_id AND name = ?)",
+                Value::Text(pattern.trim_matches('*').to_owned()),
+            );
+        } else if text.len() >= 3 && few_names(connection, &pattern)? {
             restrict(
                 "+e.tenant_id >= 0 AND e.name_id IN (SELECT rowid FROM names_fts WHERE name GLOB ?)",
                 Value::Text(pattern),

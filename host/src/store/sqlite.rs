@@ -15,6 +15,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::{broadcast, oneshot};
 
 use super::codes::{action_code, reason_code, split};
+use super::names::{self, NameAsked, NameStory, Ranking, RankingAsked};
 use super::pending::{self, Order, Pending};
 use super::ranges::Ranges;
 use super::rollup::{Counted, LEVELS, Sums};
@@ -124,6 +125,14 @@ impl EventStore for SqliteStore {
 
     fn overview(&self, tenant: Tenant, since_ms: u64, now_ms: u64) -> Result<Overview, StoreError> {
         self.read(|connection| search::overview(connection, tenant, since_ms, now_ms))
+    }
+
+    fn name(&self, tenant: Tenant, asked: &NameAsked<'_>) -> Result<Option<NameStory>, StoreError> {
+        self.read(|connection| names::story(connection, tenant, asked))?
+    }
+
+    fn ranking(&self, tenant: Tenant, asked: &RankingAsked) -> Result<Ranking, StoreError> {
+        self.read(|connection| names::ranking(connection, tenant, asked))?
     }
 
     fn subscribe(&self) -> broadcast::Receiver<(Tenant, Arc<Stored>)> {

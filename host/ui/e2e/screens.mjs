@@ -1,0 +1,120 @@
+// Drives the screens of names in a real browser against a running dnsvet: every number and name leads where it says,
+// a registry is asked only by its button, hostile names stay text. Exit code 0 if all of it worked.
+//
+//   node e2e/screens.mjs URL USER PASSWORD FOLDER BLOCKED ALLOWED
+//
+// Both names were asked before; one was blocked, the other allowed. Decisions that this makes are taken back.
+// Screenshots go to FOLDER.
+import assert from "node:assert/strict";
+import { browse, login, lookAt } from "./browser.mjs";
+
+const [url, user, password, folder, blocked, allowed] = process.argv.slice(2);
+if (!allowed) {
+  console.error("usage: node e2e/screens.mjs URL USER PASSWORD FOLDER BLOCKED ALLOWED");
+  process.exit(2);
+}
+
+// A name with signs that no name has is refused.
+await browse({ url, folder, refused: /name=%3Cimg/ }, async (page, shot) => {
+  await page.goto(url);
+  await login(page, user, password);
+  await overview(page);
+  await aName(page, shot);
+  await hostileNames(page, shot);
+  await rankings(page, shot);
+});
+console.log(`screens: ok, screenshots in ${folder}`);
+
+/** A blocked name of the overview leads to its screen. */
+async function overview(page) {
+  await page.getByRole("link", { name: blocked }).first().click();
+  await page.getByRole("heading", { name: blocked, exact: true }).waitFor();
+  assert.equal(new URL(page.url()).pathname, `/name/${blocked}`);
+}
+
+async function aName(page, shot) {
+  await page.getByRole("link", { name: /blocked|nxdomain|honeypot/ }).first().waitFor();
+  await page.getByText("First seen").waitFor();
+  // Steps lie in the address, and the table says the same as the plot.
+  await page.getByLabel("Steps").selectOption("hour");
+  await page.waitForURL(/step=hour/);
+  await page.getByText("As a table").click();
+  const row = page.locator("details tbody tr").last();
+  const number = Number((await row.locator("td").last().innerText()).replaceAll(/\D/g, ""));
+  assert.ok(number > 0, "blocked queries in the last hour that has any");
+  await lookAt(page, shot, "name");
+  await page.waitForTimeout(300);
+  await row.locator("td").last().getByRole("link").click();
+  await page.locator("a.row").first().waitFor();
+  const params = new URL(page.url()).searchParams;
+  assert.deepEqual([params.get("name"), params.get("exact"), params.get("action")], [blocked, "true", "blocked"]);
+  // Only rows in sight are in the page, so the list itself is asked.
+  const behind = await page.evaluate(async () => (await (await fetch(`/api/v1/queries${location.search}&limit=1000`)).json()).items.length);
+  assert.equal(behind, number, "the list behind the number has as many");
+
+  // Who asked leads to what they asked.
+  await page.goBack();
+  const byClient = page.locator("section", { has: page.getByRole("heading", { name: "Queries by client" }) });
+  await byClient.getByRole("link", { name: /^\d[\d,.]* queries$/ }).first().click();
+  await page.locator("a.row").first().waitFor();
+  assert.match(new URL(page.url()).searchParams.get("client"), /^[\d.:a-f]+\/(32|128)$/);
+
+  // Decided, said who and when, taken back.
+  await page.goto(`${url}/name/${allowed}`);
+  await page.getByRole("heading", { name: allowed, exact: true }).waitFor();
+  await page.getByText("Nobody has decided on it").waitFor();
+  await page.keyboard.press("h");
+  await page.getByText(/Decided honeypot and all below, by/).waitFor();
+  await page.getByRole("button", { name: "Take back" }).click();
+  await page.getByText("Nobody has decided on it").waitFor();
+
+  // The registry: only by the button, and a clear word where it can't be had.
+  const asked = [];
+  page.on("request", (request) => { if (request.url().endsWith("/rdap")) asked.push(request.url()); });
+  await page.reload();
+  await page.getByRole("button", { name: /Ask the registry/ }).waitFor();
+  assert.deepEqual(asked, [], "opening the screen asks nobody");
+  await page.getByRole("button", { name: /Ask the registry/ }).click();
+  await page.getByRole("alert").getByText(/could not be asked|has no record/).waitFor();
+  assert.equal(asked.length, 1);
+}
+
+/** Nothing that a name holds becomes anything but text, also where only the address has it. */
+async function hostileNames(page, shot) {
+  const long = [63, 63, 63, 61].map((length) => "a".repeat(length)).join(".");
+  for (const name of ["\\060script\\062.example", "\\226\\128\\174moc.elgoog.example", "xn--80ak6aa92e.example", long]) {
+    await page.goto(`${url}/name/${encodeURIComponent(name)}`);
+    await page.getByText("Nobody has asked for this name").waitFor();
+    assert.equal(await page.locator("h2").innerText(), name);
+    assert.equal(await page.locator("#app script").count(), 0);
+  }
+  await lookAt(page, shot, "name-long");
+  await page.goto(`${url}/name/${encodeURIComponent("<img src=x onerror=alert(1)>.example")}`);
+  await page.locator("h2").getByText("<img src=x").waitFor();
+  assert.equal(await page.locator("#app img").count(), 0);
+}
+
+async function rankings(page, shot) {
+  await page.getByRole("link", { name: "Malicious" }).click();
+  await page.getByRole("heading", { name: "Malicious" }).waitFor();
+  await page.getByRole("link", { name: blocked }).first().waitFor();
+  assert.ok((await page.locator(".card li").count()) <= 20);
+  await lookAt(page, shot, "malicious");
+  await page.getByRole("button", { name: "Full list" }).click();
+  await page.waitForURL(/view=list/);
+  await page.getByRole("button", { name: "Name", exact: true }).click();
+  await page.waitForURL(/sort=name/);
+  await page.locator("th.name[aria-sort=ascending]").waitFor();
+  const names = await page.locator("td.name").allInnerTexts();
+  const turned = names.map((name) => name.replaceAll("\n", "").split(".").reverse().join("."));
+  assert.deepEqual(turned, [...turned].sort(), "sorted from the right, as names nest");
+  await lookAt(page, shot, "malicious-list");
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "CSV" }).click()]);
+  assert.equal(download.suggestedFilename(), "dnsvet-malicious.csv");
+
+  await page.getByRole("link", { name: "Benign" }).click();
+  await page.getByRole("heading", { name: "Benign" }).waitFor();
+  await page.locator(".card li").first().waitFor();
+  assert.equal(await page.getByRole("link", { name: blocked, exact: true }).count(), 0, "a name is on one side");
+  await lookAt(page, shot, "benign");
+}
