@@ -22,6 +22,7 @@ await browse({ url, folder, refused: /name=%3Cimg/ }, async (page, shot) => {
   await aName(page, shot);
   await hostileNames(page, shot);
   await rankings(page, shot);
+  await vettingInBulk(page, shot);
 });
 console.log(`screens: ok, screenshots in ${folder}`);
 
@@ -117,4 +118,47 @@ async function rankings(page, shot) {
   await page.locator(".card li").first().waitFor();
   assert.equal(await page.getByRole("link", { name: blocked, exact: true }).count(), 0, "a name is on one side");
   await lookAt(page, shot, "benign");
+}
+
+/** Names picked and changed in one step, found under their new status, and taken back in one step. */
+async function vettingInBulk(page, shot) {
+  await page.getByRole("link", { name: /^Vetting/ }).click();
+  await page.getByRole("heading", { name: "Vetting" }).waitFor();
+  await page.locator("[data-name]").first().waitFor();
+  await lookAt(page, shot, "vetting");
+  const picked = await page.locator("[data-name]").evaluateAll((rows) => rows.slice(0, 3).map((row) => row.dataset.name));
+  for (const name of picked) await page.getByLabel(`Select ${name}`).check();
+  await page.getByText(`${picked.length} of `).waitFor();
+  await page.getByLabel("New status").selectOption("honeypot");
+  await page.getByRole("button", { name: "Submit" }).click();
+  await page.getByText(/names?: honeypot, in force after/).waitFor();
+  await page.getByRole("tab", { name: /^Honeypot/ }).click();
+  await page.waitForURL(/tab=honeypot/);
+  for (const name of picked) await page.locator(`[data-name="${name}"]`).getByText(`${user}, `).waitFor();
+  await lookAt(page, shot, "vetting-honeypot");
+  // All that match are selected, and only those.
+  await page.getByLabel("Name", { exact: true }).fill(picked[0]);
+  await page.getByLabel("Select all").check();
+  await page.getByText("1 of 1 selected").waitFor();
+  await page.getByLabel("New status").selectOption("none");
+  await page.getByRole("button", { name: "Submit" }).click();
+  await page.locator(`.done[data-name="${picked[0]}"]`).waitFor({ state: "detached" });
+  await page.getByLabel("Name", { exact: true }).fill("");
+  if (picked.length > 1) {
+    await page.getByLabel("Select all").check();
+    await page.getByLabel("New status").selectOption("benign");
+    await page.getByRole("button", { name: "Submit" }).click();
+    await page.locator(`[data-name="${picked[1]}"]`).waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Undo u" }).last().click();
+    await page.locator(`[data-name="${picked[1]}"]`).waitFor();
+    await page.getByLabel("Select all").check();
+    await page.getByLabel("New status").selectOption("none");
+    await page.getByRole("button", { name: "Submit" }).click();
+    await page.locator(`[data-name="${picked[1]}"]`).waitFor({ state: "detached" });
+  }
+  await page.getByRole("tab", { name: /^Honeypot/ }).focus();
+  await page.keyboard.press("ArrowLeft");
+  await page.waitForURL(/tab=benign/);
+  await page.getByRole("tab", { name: /^Unblock requests/ }).click();
+  await page.getByText("Asked to be unblocked").waitFor();
 }
