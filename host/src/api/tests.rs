@@ -27,6 +27,7 @@ use crate::control::{Control, SNAPSHOT_FILE, now_ms, secret};
 use crate::store::control::Role;
 use crate::store::{Search, Tenant};
 
+mod lists;
 mod models;
 mod names;
 mod vetting;
@@ -192,9 +193,10 @@ async fn each_route_lets_in_its_roles_and_nobody_else() {
     let challenge = json!({"name": "large"});
     let undo = json!({"author": "nobody", "since_ms": 0});
     let vet_all = json!({"names": ["x.example"], "decision": "benign"});
-    let routes: [(&str, &str, &Value, &[Role]); 22] = [
+    let routes: [(&str, &str, &Value, &[Role]); 23] = [
         ("GET", "/v1/snapshot", &Value::Null, &[Role::Filter, Role::Admin]),
         ("POST", "/v1/events", &events, &[Role::Filter, Role::Admin]),
+        ("GET", "/api/v1/lists", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("GET", "/api/v1/models", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("POST", "/api/v1/models/promote", &promote, &[Role::Admin]),
         ("POST", "/api/v1/models/rollback", &Value::Null, &[Role::Admin]),
@@ -804,7 +806,10 @@ async fn the_screen_of_a_name_is_a_page_though_a_name_has_dots_as_a_file_has() {
         let page = server.get(path, "").await;
         assert_eq!(page.status, StatusCode::OK, "{path}");
         assert!(page.field(header::CONTENT_TYPE).starts_with("text/html"), "{path}");
-        assert!(!String::from_utf8_lossy(&page.body).contains("060script"), "nothing of the path is in the page");
+        assert!(
+            !String::from_utf8_lossy(&page.body).contains("060script"),
+            "nothing of the path is in the page"
+        );
     }
     assert_eq!(server.get("/api/v1/name/x.example", "").await.status, StatusCode::NOT_FOUND);
 }

@@ -23,6 +23,7 @@ await browse({ url, folder, refused: /name=%3Cimg/ }, async (page, shot) => {
   await hostileNames(page, shot);
   await rankings(page, shot);
   await vettingInBulk(page, shot);
+  await lists(page, shot);
 });
 console.log(`screens: ok, screenshots in ${folder}`);
 
@@ -161,4 +162,18 @@ async function vettingInBulk(page, shot) {
   await page.waitForURL(/tab=benign/);
   await page.getByRole("tab", { name: /^Unblock requests/ }).click();
   await page.getByText("Asked to be unblocked").waitFor();
+}
+
+/** Lists say how they stand, and what each blocked leads to its queries. */
+async function lists(page, shot) {
+  await page.getByRole("link", { name: "Lists & policy" }).click();
+  await page.getByRole("heading", { name: "Lists & policy" }).waitFor();
+  const hit = page.getByRole("link", { name: /^[1-9][\d,.]* blocked$/ }).first();
+  await hit.waitFor();
+  await lookAt(page, shot, "lists");
+  await hit.click();
+  await page.locator("a.row").first().waitFor();
+  const params = new URL(page.url()).searchParams;
+  assert.ok(params.get("rule") && params.get("action") === "blocked");
+  await page.getByRole("button", { name: "Take the rule out" }).waitFor();
 }

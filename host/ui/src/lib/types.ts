@@ -297,3 +297,71 @@ export interface ListsAndPolicy {
   /** Rules that decided and are no list in force. */
   other: ({ rule: string } & Hits)[];
 }
+
+export interface ModelRef {
+  id: string;
+  dvm_blake3: string;
+  onnx_blake3: string;
+}
+
+export interface Example {
+  name: string;
+  champion: number;
+  challenger: number;
+}
+
+/** What a challenger saw beside the model in force. */
+export interface Challenge {
+  model: ModelRef;
+  author: string;
+  since_ms: number;
+  saw: {
+    champion: string;
+    names: number;
+    agreed: number;
+    both_block: number;
+    only_champion_blocks: number;
+    only_challenger_blocks: number;
+    champion_examples: Example[];
+    challenger_examples: Example[];
+  };
+}
+
+export interface Promotion {
+  time_ms: number;
+  author: string;
+  what: string;
+  from: ModelRef;
+  to: ModelRef;
+  even_so: boolean;
+}
+
+/** `GET /api/v1/models`. */
+export interface Models {
+  in_force: ModelRef;
+  before: ModelRef | null;
+  challenger: Challenge | null;
+  drift: {
+    has_baseline: boolean;
+    filled: number;
+    looked_at: number;
+    last: { time_ms: number; names: number; score: number; tld: number; uncertain: number; alarms: string[] } | null;
+  };
+  history: Promotion[];
+}
+
+/** A model of `GET /api/v1/models/registry`. */
+export interface Described {
+  name: string;
+  manifest: {
+    id: string;
+    parameters: number;
+    tokenizer: number;
+    thresholds: { allow_below: number; block_above: number; false_block_budget: number };
+    made_by: string;
+    sources: { source: string; licence: string; names: number }[];
+  } | null;
+  card: string;
+  filters: boolean;
+  problem: string | null;
+}
