@@ -288,23 +288,50 @@ impl Registry {
         Ok(names)
     }
 
-    /// Loads and checks a model.
-    pub fn get(&self, name: &str) -> Result<Artifact, RegistryError> {
-        let unknown = || RegistryError::Unknown {
-            name: name.to_owned(),
-            registry: self.folder.as_ref().map_or("the bundled models".into(), |at| at.display().to_string()),
-            known: self.names().unwrap_or_default().join(", "),
-        };
+    /// What a model says of itself: its manifest, unchecked, and its card, empty where there is none.
+    ///
+    /// # Errors
+    /// If there is no such model, or its manifest can't be read.
+    pub fn said(&self, name: &str) -> Result<(Manifest, String), RegistryError> {
         let parse = |json: &[u8]| {
             serde_json::from_slice(json)
                 .map_err(|source| RegistryError::Manifest { name: name.to_owned(), source })
         };
         let Some(folder) = &self.folder else {
-            let bundled = BUNDLED.iter().find(|bundled| bundled.name == name).ok_or_else(unknown)?;
+            let bundled = BUNDLED.iter().find(|bundled| bundled.name == name);
+            let bundled = bundled.ok_or_else(|| self.unknown(name))?;
+            return Ok((parse(bundled.manifest)?, bundled.card.to_owned()));
+        };
+        if !self.names()?.iter().any(|known| known == name) {
+            return Err(self.unknown(name));
+        }
+        let path = folder.join(name).join("manifest.json");
+        let manifest = fs::read(&path).map_err(|source| RegistryError::File { path, source })?;
+        let card = fs::read_to_string(folder.join(name).join("CARD.md")).unwrap_or_default();
+        Ok((parse(&manifest)?, card))
+    }
+
+    fn unknown(&self, name: &str) -> RegistryError {
+        RegistryError::Unknown {
+            name: name.to_owned(),
+            registry: self.folder.as_ref().map_or("the bundled models".into(), |at| at.display().to_string()),
+            known: self.names().unwrap_or_default().join(", "),
+        }
+    }
+
+    /// Loads and checks a model.
+    pub fn get(&self, name: &str) -> Result<Artifact, RegistryError> {
+        let parse = |json: &[u8]| {
+            serde_json::from_slice(json)
+                .map_err(|source| RegistryError::Manifest { name: name.to_owned(), source })
+        };
+        let Some(folder) = &self.folder else {
+            let bundled =
+                BUNDLED.iter().find(|bundled| bundled.name == name).ok_or_else(|| self.unknown(name))?;
             return Artifact::new(parse(bundled.manifest)?, bundled.onnx.into(), Some(bundled.dvm.into()));
         };
         if !self.names()?.iter().any(|known| known == name) {
-            return Err(unknown());
+            return Err(self.unknown(name));
         }
         let read = |part: &str| {
             let path = folder.join(name).join(part);
@@ -321,6 +348,7 @@ struct Bundled {
     manifest: &'static [u8],
     onnx: &'static [u8],
     dvm: &'static [u8],
+    card: &'static str,
 }
 
 macro_rules! bundled {
@@ -330,6 +358,7 @@ macro_rules! bundled {
             manifest: include_bytes!(concat!("../artifacts/", $name, "/manifest.json")),
             onnx: include_bytes!(concat!("../artifacts/", $name, "/model.onnx")),
             dvm: include_bytes!(concat!("../artifacts/", $name, "/model.dvm")),
+            card: include_str!(concat!("../artifacts/", $name, "/CARD.md")),
         }
     };
 }

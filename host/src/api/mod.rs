@@ -116,6 +116,7 @@ impl Api {
             .route("/api/v1/lists/update", post(lists::update))
             .route("/api/v1/lists/accept", post(lists::accept))
             .route("/api/v1/models", get(models::list))
+            .route("/api/v1/models/registry", get(models::registry))
             .route("/api/v1/models/promote", post(models::promote))
             .route("/api/v1/models/rollback", post(models::roll_back))
             .route("/api/v1/models/challenge", post(models::challenge))

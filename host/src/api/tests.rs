@@ -193,11 +193,12 @@ async fn each_route_lets_in_its_roles_and_nobody_else() {
     let challenge = json!({"name": "large"});
     let undo = json!({"author": "nobody", "since_ms": 0});
     let vet_all = json!({"names": ["x.example"], "decision": "benign"});
-    let routes: [(&str, &str, &Value, &[Role]); 23] = [
+    let routes: [(&str, &str, &Value, &[Role]); 24] = [
         ("GET", "/v1/snapshot", &Value::Null, &[Role::Filter, Role::Admin]),
         ("POST", "/v1/events", &events, &[Role::Filter, Role::Admin]),
         ("GET", "/api/v1/lists", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("GET", "/api/v1/models", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
+        ("GET", "/api/v1/models/registry", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("POST", "/api/v1/models/promote", &promote, &[Role::Admin]),
         ("POST", "/api/v1/models/rollback", &Value::Null, &[Role::Admin]),
         ("POST", "/api/v1/models/challenge", &challenge, &[Role::Admin]),

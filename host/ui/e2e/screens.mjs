@@ -24,6 +24,7 @@ await browse({ url, folder, refused: /name=%3Cimg/ }, async (page, shot) => {
   await rankings(page, shot);
   await vettingInBulk(page, shot);
   await lists(page, shot);
+  await models(page, shot);
 });
 console.log(`screens: ok, screenshots in ${folder}`);
 
@@ -176,4 +177,20 @@ async function lists(page, shot) {
   const params = new URL(page.url()).searchParams;
   assert.ok(params.get("rule") && params.get("action") === "blocked");
   await page.getByRole("button", { name: "Take the rule out" }).waitFor();
+}
+
+/** The registry is shown with its cards; a model challenges the one in force, and is taken away. */
+async function models(page, shot) {
+  await page.getByRole("link", { name: "Models" }).click();
+  await page.getByRole("heading", { name: "Models" }).waitFor();
+  const large = page.locator("article", { hasText: /^large/ });
+  await large.getByText("Card", { exact: true }).click();
+  await large.locator("pre").getByText("# large").waitFor();
+  await large.getByText("Card", { exact: true }).click();
+  await lookAt(page, shot, "models");
+  await large.getByRole("button", { name: "Challenge" }).click();
+  await page.getByText(/put up by/).waitFor();
+  await shot("models-challenged");
+  await page.getByRole("button", { name: "Take it away" }).click();
+  await page.getByText("None. Put one up").waitFor();
 }
