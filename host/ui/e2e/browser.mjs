@@ -96,7 +96,9 @@ export async function accessible(page, where) {
       const ratio = (high + 0.05) / (low + 0.05);
       if (ratio < (large ? 3 : 4.5)) wrong.push(`contrast ${ratio.toFixed(2)}: "${text.slice(0, 40)}" (${element.className})`);
     }
-    if (document.documentElement.scrollWidth > document.documentElement.clientWidth) wrong.push("wider than the window");
+    for (const box of [document.documentElement, document.querySelector("main")]) {
+      if (box && box.scrollWidth > box.clientWidth) wrong.push(`wider than the window: ${box.localName}`);
+    }
     return [...new Set(wrong)];
   });
   assert.deepEqual(found, [], where);
