@@ -81,6 +81,8 @@ documented! {
         pub models: Models,
         /// Base URL of the scorer; empty: the small model decides alone.
         pub scorer: String,
+        /// Base URL of the RDAP service that tells who registered a name, asked only when somebody presses the button; `http://` for one inside your network; empty: none.
+        pub rdap: String,
         /// The event store: `sqlite` (in `data_dir`) or `sqlite:PATH`.
         pub store: String,
         /// Decisions and rules as a policy zone (RPZ) for other resolvers.
@@ -272,6 +274,7 @@ impl Default for Config {
             mode: Modes::default(),
             models: Models::default(),
             scorer: String::new(),
+            rdap: "https://rdap.org/".into(),
             store: "sqlite".into(),
             rpz: RpzOut::default(),
             compat: Compat::default(),

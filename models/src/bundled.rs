@@ -24,6 +24,7 @@ const WINDOW_LOG: u32 = 25;
 pub(crate) struct Packed {
     pub name: &'static str,
     pub manifest: &'static [u8],
+    pub card: &'static str,
     dvm: &'static [u8],
     behind: Option<&'static str>,
 }
@@ -33,6 +34,7 @@ macro_rules! packed {
         Packed {
             name: $name,
             manifest: include_bytes!(concat!("../artifacts/", $name, "/manifest.json")),
+            card: include_str!(concat!("../artifacts/", $name, "/CARD.md")),
             dvm: include_bytes!(concat!("../artifacts/", $name, "/model.dvm.zst")),
             behind: $behind,
         }
@@ -57,7 +59,7 @@ impl Packed {
 
     /// Bytes that it takes in the binary.
     pub fn size(&self) -> usize {
-        self.manifest.len() + self.dvm.len()
+        self.manifest.len() + self.card.len() + self.dvm.len()
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use dnsvet_core::model::{Model, ModelError, Spec, Thresholds, tokenizer};
 
-use crate::bundled::MODELS;
+use crate::bundled::{MODELS, Packed};
 use crate::infer::{Backend, InferError, OwnCpu, Scorer, Tract};
 use crate::manifest::{FORMAT, Limits, Manifest};
 use crate::onnx;
@@ -290,34 +290,60 @@ impl Registry {
         Ok(names)
     }
 
-    /// Loads and checks a model.
-    pub fn get(&self, name: &str) -> Result<Artifact, RegistryError> {
-        let unknown = || RegistryError::Unknown {
+    /// What a model says of itself: its manifest, unchecked, and its card, empty where there is none.
+    ///
+    /// # Errors
+    /// If there is no such model, or its manifest can't be read.
+    pub fn said(&self, name: &str) -> Result<(Manifest, String), RegistryError> {
+        let Some(folder) = &self.folder else {
+            let packed = self.packed(name)?;
+            return Ok((parsed(name, packed.manifest)?, packed.card.to_owned()));
+        };
+        if !self.names()?.iter().any(|known| known == name) {
+            return Err(self.unknown(name));
+        }
+        let path = folder.join(name).join("manifest.json");
+        let manifest = fs::read(&path).map_err(|source| RegistryError::File { path, source })?;
+        let card = fs::read_to_string(folder.join(name).join("CARD.md")).unwrap_or_default();
+        Ok((parsed(name, &manifest)?, card))
+    }
+
+    fn packed(&self, name: &str) -> Result<&'static Packed, RegistryError> {
+        MODELS.iter().find(|packed| packed.name == name).ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> RegistryError {
+        RegistryError::Unknown {
             name: name.to_owned(),
             registry: self.folder.as_ref().map_or("the bundled models".into(), |at| at.display().to_string()),
             known: self.names().unwrap_or_default().join(", "),
-        };
-        let parse = |json: &[u8]| {
-            serde_json::from_slice(json)
-                .map_err(|source| RegistryError::Manifest { name: name.to_owned(), source })
-        };
+        }
+    }
+
+    /// Loads and checks a model.
+    pub fn get(&self, name: &str) -> Result<Artifact, RegistryError> {
         let Some(folder) = &self.folder else {
-            let packed = MODELS.iter().find(|packed| packed.name == name).ok_or_else(unknown)?;
+            let packed = self.packed(name)?;
             let unpacked = |source| RegistryError::File { path: PathBuf::from(name), source };
             let dvm = packed.dvm().map_err(unpacked)?;
             let refuse = |source| RegistryError::Model { name: name.to_owned(), source };
             let graph = onnx::export(&Model::decode(&dvm).map_err(refuse)?).unwrap_or_default();
-            return Artifact::new(parse(packed.manifest)?, graph.into(), Some(dvm.into()));
+            return Artifact::new(parsed(name, packed.manifest)?, graph.into(), Some(dvm.into()));
         };
         if !self.names()?.iter().any(|known| known == name) {
-            return Err(unknown());
+            return Err(self.unknown(name));
         }
         let read = |part: &str| {
             let path = folder.join(name).join(part);
             fs::read(&path).map_err(|source| RegistryError::File { path, source })
         };
-        let manifest: Manifest = parse(&read("manifest.json")?)?;
+        let manifest: Manifest = parsed(name, &read("manifest.json")?)?;
         let dvm = manifest.dvm_blake3.as_ref().map(|_| read("model.dvm")).transpose()?;
         Artifact::new(manifest, read("model.onnx")?.into(), dvm.map(Cow::Owned))
     }
+}
+
+fn parsed(name: &str, manifest: &[u8]) -> Result<Manifest, RegistryError> {
+    serde_json::from_slice(manifest)
+        .map_err(|source| RegistryError::Manifest { name: name.to_owned(), source })
 }

@@ -28,7 +28,7 @@ fn a_decision_in_the_dashboard_is_in_force_at_every_door_within_two_seconds() {
     let shots = workspace::target().join("tmp/dashboard");
     let url = format!("http://127.0.0.1:{}", rig.options.ports.api);
     let arguments = [url, "admin".into(), rig.password().into(), shots.display().to_string(), name.clone()];
-    let browser = std::thread::spawn(move || browse(&folder, &arguments));
+    let browser = std::thread::spawn(move || browse(&folder, "e2e", &arguments));
     let blocked = blocked_at(&client, &name);
     let printed = browser.join().expect("the browser's thread").unwrap_or_else(|error| panic!("{error}"));
     let decided = printed.lines().find_map(|line| line.strip_prefix("decided at ")?.parse::<u64>().ok());
@@ -41,9 +41,29 @@ fn a_decision_in_the_dashboard_is_in_force_at_every_door_within_two_seconds() {
     }
 }
 
-fn browse(folder: &Path, arguments: &[String]) -> Result<String, xtask::error::Error> {
+#[test]
+fn every_number_and_name_of_the_dashboard_leads_to_what_is_behind_it() {
+    let (rig, listed) = rig();
+    let (client, mut draw) = (rig.client(), Draw::new("screens"));
+    let (blocked, allowed) = (draw.pick(listed).clone(), allowed_name(&rig, &mut draw));
+    for (name, rcode) in [(&blocked, 3), (&allowed, 0)] {
+        // Often enough to be among the first 20.
+        for _ in 0..400 {
+            assert_eq!(client.ask(Door::Udp, name).rcode(), Some(rcode), "{name}");
+        }
+    }
+    rig.api().queries_at_least(&format!("name={blocked}&exact=true"), 400);
+    let folder = workspace::root().join("host/ui");
+    let shots = workspace::target().join("tmp/screens");
+    let url = format!("http://127.0.0.1:{}", rig.options.ports.api);
+    let arguments =
+        [url, "admin".into(), rig.password().into(), shots.display().to_string(), blocked, allowed];
+    browse(&folder, "screens", &arguments).unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn browse(folder: &Path, script: &str, arguments: &[String]) -> Result<String, xtask::error::Error> {
     let arguments: Vec<&str> =
-        ["run", "e2e", "--"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+        ["run", script, "--"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
     ui::npm(folder, "browser", &arguments)
 }
 

@@ -93,7 +93,7 @@ fn parts(answer: &[u8]) -> Option<(String, String)> {
 fn the_old_plugin_hears_what_the_cascade_says_and_each_of_its_questions_is_an_event() {
     let mut draw = Draw::new("mlbridge");
     let listed = draw.domain();
-    let old = Old::start("mlbridge", &[listed.clone()], "");
+    let old = Old::start("mlbridge", std::slice::from_ref(&listed), "");
     let (client, kid) = ("10.0.0.7", "10.1.0.7");
     let (bad, good, trap) = (draw.plain_domain(), draw.domain(), draw.plain_domain());
     old.rig.dnsvet(&["vet", &bad, "malicious"]);

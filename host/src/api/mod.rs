@@ -12,11 +12,13 @@
 
 mod auth;
 mod check;
+mod csv;
 mod feed;
 mod health;
 mod http;
 mod lists;
 mod models;
+mod names;
 mod problem;
 mod queries;
 mod relief;
@@ -95,6 +97,9 @@ impl Api {
             .route("/api/v1/tokens", post(users::add_token))
             .route("/api/v1/queries", get(queries::list))
             .route("/api/v1/queries/{id}", get(queries::one))
+            .route("/api/v1/name", get(names::name))
+            .route("/api/v1/names", get(names::ranking))
+            .route("/api/v1/rdap", post(names::rdap))
             .route("/api/v1/overview", get(queries::overview))
             .route("/api/v1/events/stream", get(queries::stream))
             .route("/api/v1/check", get(check::check))
@@ -107,7 +112,11 @@ impl Api {
             .route("/api/v1/vetting/rows", get(vetting::rows::rows))
             .route("/api/v1/unblock-requests", get(vetting::requests::list).post(vetting::requests::ask))
             .route("/api/v1/unblock-requests/decide", post(vetting::requests::decide))
+            .route("/api/v1/lists", get(lists::list))
+            .route("/api/v1/lists/update", post(lists::update))
+            .route("/api/v1/lists/accept", post(lists::accept))
             .route("/api/v1/models", get(models::list))
+            .route("/api/v1/models/registry", get(models::registry))
             .route("/api/v1/models/promote", post(models::promote))
             .route("/api/v1/models/rollback", post(models::roll_back))
             .route("/api/v1/models/challenge", post(models::challenge))

@@ -61,6 +61,13 @@ pub async fn list(State(api): State<Api>, Viewer(identity): Viewer) -> Result<Js
     list_as(&api, &identity).await
 }
 
+/// The configured registry, with what each model says of itself.
+pub async fn registry(State(api): State<Api>, Viewer(_): Viewer) -> Result<Json<Value>, Problem> {
+    let control = api.control.clone();
+    let described = tokio::task::spawn_blocking(move || control.described_models()).await;
+    Ok(Json(json!({"models": described.map_err(|_| StoreError::Closed)??})))
+}
+
 /// Puts a model of the configured registry in force; answers once the snapshot with it is served.
 pub async fn promote(
     State(api): State<Api>,

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::control::ControlError;
 use crate::control::models::PromoteError;
+use crate::control::rdap::RdapError;
 use crate::control::subscription::SubscriptionError;
 use crate::control::vetting::Refused;
 use crate::store::StoreError;
@@ -104,6 +105,22 @@ impl From<ControlError> for Problem {
             ControlError::Promote(error) => error.into(),
             error => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
         }
+    }
+}
+
+impl From<RdapError> for Problem {
+    fn from(error: RdapError) -> Self {
+        let status = match error {
+            RdapError::Off => StatusCode::NOT_IMPLEMENTED,
+            RdapError::Base(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            RdapError::NotRegistrable(_) => StatusCode::BAD_REQUEST,
+            RdapError::NoRecord(_) => StatusCode::NOT_FOUND,
+            RdapError::TooMany(seconds) => {
+                return Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()).retry_after(seconds);
+            }
+            RdapError::Fetch { .. } | RdapError::NotRdap { .. } => StatusCode::BAD_GATEWAY,
+        };
+        Self::new(status, error.to_string())
     }
 }
 

@@ -33,10 +33,15 @@ const TAIL_EVENTS: usize = 100;
 #[serde(deny_unknown_fields)]
 pub struct Params {
     name: Option<String>,
+    /// Whether `name` is a whole name.
+    #[serde(default)]
+    exact: bool,
     client: Option<String>,
     action: Option<String>,
     reason: Option<String>,
+    rule: Option<String>,
     since: Option<String>,
+    until: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
 }
@@ -70,6 +75,7 @@ fn search_of(params: Params) -> Result<Search, Problem> {
         })
         .transpose()?;
     let since_ms = some(params.since).map(|text| since(&text, now_ms())).transpose()?;
+    let until_ms = some(params.until).map(|text| since(&text, now_ms())).transpose()?;
     let cursor = some(params.cursor)
         .map(|text| text.parse().map_err(|_| Problem::bad_request("cursor: take `next` of the page before")))
         .transpose()?;
@@ -79,17 +85,20 @@ fn search_of(params: Params) -> Result<Search, Problem> {
     }
     Ok(Search {
         name: some(params.name),
+        exact: params.exact,
         client: some(params.client),
         action,
         reason,
+        rule: some(params.rule),
         since_ms,
+        until_ms,
         limit,
         cursor,
     })
 }
 
 /// A time: milliseconds since 1970, or how long ago: `90s`, `15m`, `24h`, `7d`.
-fn since(text: &str, now_ms: u64) -> Result<u64, Problem> {
+pub fn since(text: &str, now_ms: u64) -> Result<u64, Problem> {
     let bad =
         || Problem::bad_request("since: milliseconds since 1970, or how long ago, such as 15m, 24h or 7d");
     if let Ok(time_ms) = text.parse::<u64>() {

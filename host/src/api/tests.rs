@@ -27,7 +27,9 @@ use crate::control::{Control, SNAPSHOT_FILE, now_ms, secret};
 use crate::store::control::Role;
 use crate::store::{Search, Tenant};
 
+mod lists;
 mod models;
+mod names;
 mod vetting;
 
 struct Server {
@@ -58,16 +60,17 @@ impl Answer {
 
 impl Server {
     async fn start(lists: &[(&str, &str)]) -> Self {
-        Self::start_with(lists, |_| None).await
+        Self::start_with(lists, |_| (), |_| None).await
     }
 
     /// The same, with a filter that checks names.
     async fn start_with_filter(lists: &[(&str, &str)]) -> Self {
-        Self::start_with(lists, |control| Some(check::live(control.clone(), "", None))).await
+        Self::start_with(lists, |_| (), |control| Some(check::live(control.clone(), "", None))).await
     }
 
     async fn start_with(
         lists: &[(&str, &str)],
+        configure: impl FnOnce(&mut Config),
         checker: impl FnOnce(&Arc<Control>) -> Option<super::Checker>,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -78,6 +81,7 @@ impl Server {
             let prefix = spec.rsplit_once(':').map_or(String::new(), |(prefix, _)| format!("{prefix}:"));
             config.lists.push(format!("{prefix}{}", path.display()).parse().unwrap());
         }
+        configure(&mut config);
         let file = Arc::new(Mutex::new(config.clone()));
         let read = file.clone();
         let control = Control::start(&config, Box::new(move || Ok(read.lock().unwrap().clone()))).unwrap();
@@ -189,16 +193,20 @@ async fn each_route_lets_in_its_roles_and_nobody_else() {
     let challenge = json!({"name": "large"});
     let undo = json!({"author": "nobody", "since_ms": 0});
     let vet_all = json!({"names": ["x.example"], "decision": "benign"});
-    let routes: [(&str, &str, &Value, &[Role]); 20] = [
+    let routes: [(&str, &str, &Value, &[Role]); 24] = [
         ("GET", "/v1/snapshot", &Value::Null, &[Role::Filter, Role::Admin]),
         ("POST", "/v1/events", &events, &[Role::Filter, Role::Admin]),
+        ("GET", "/api/v1/lists", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("GET", "/api/v1/models", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
+        ("GET", "/api/v1/models/registry", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("POST", "/api/v1/models/promote", &promote, &[Role::Admin]),
         ("POST", "/api/v1/models/rollback", &Value::Null, &[Role::Admin]),
         ("POST", "/api/v1/models/challenge", &challenge, &[Role::Admin]),
         ("POST", "/api/v1/models/rebase", &Value::Null, &[Role::Admin]),
         ("GET", "/api/v1/me", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("GET", "/api/v1/queries", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
+        ("GET", "/api/v1/name?name=x.example", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
+        ("GET", "/api/v1/names?side=benign", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("GET", "/api/v1/overview", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("GET", "/api/v1/vetting", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
         ("GET", "/api/v1/audit", &Value::Null, &[Role::Viewer, Role::Vetter, Role::Admin]),
@@ -790,4 +798,19 @@ async fn answers_tell_browsers_to_be_careful() {
         assert_eq!(answer.field(header::X_CONTENT_TYPE_OPTIONS), "nosniff");
         assert_eq!(answer.field(header::X_FRAME_OPTIONS), "DENY");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_screen_of_a_name_is_a_page_though_a_name_has_dots_as_a_file_has() {
+    let server = Server::start(&[]).await;
+    for path in ["/name/www.shop.example", "/name/%5C060script%5C062.example", "/malicious"] {
+        let page = server.get(path, "").await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        assert!(page.field(header::CONTENT_TYPE).starts_with("text/html"), "{path}");
+        assert!(
+            !String::from_utf8_lossy(&page.body).contains("060script"),
+            "nothing of the path is in the page"
+        );
+    }
+    assert_eq!(server.get("/api/v1/name/x.example", "").await.status, StatusCode::NOT_FOUND);
 }

@@ -33,7 +33,8 @@ pub async fn asset(method: Method, uri: Uri) -> Response {
     let Some(asset) = found.or_else(|| ASSETS.iter().find(|asset| asset.path == "index.html")) else {
         return Html(NOT_BUILT).into_response();
     };
-    if found.is_none() && path.contains('.') {
+    // A screen's path may end in a name, which has dots as a file has.
+    if found.is_none() && path.contains('.') && !path.starts_with("name/") {
         return Problem::not_found(format!("no file {}", uri.path())).into_response();
     }
     let mut response = asset.bytes.into_response();

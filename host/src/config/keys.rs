@@ -75,6 +75,7 @@ impl Key {
             "failure_mode" => "\"allow\" or \"deny\"",
             "client_addresses" => "\"truncate\" or \"plain\"",
             "scorer" => "a URL such as \"http://127.0.0.1:8600\", or \"\" for none",
+            "rdap" => "a URL such as \"https://rdap.org/\", or \"\" for none",
             "store" => "\"sqlite\" or \"sqlite:PATH\"",
             "models.drift_uncertain" => "a number from 0 to 1, such as 0.1",
             _ if self.kind == Kind::Count => "a whole number from 0",

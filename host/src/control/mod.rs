@@ -15,6 +15,7 @@ mod loaded;
 mod metrics;
 pub mod models;
 mod own;
+pub mod rdap;
 mod relief;
 pub mod rpz;
 pub mod secret;
@@ -213,6 +214,7 @@ pub struct Control {
     /// The policy zone, where it is served.
     rpz: Option<Publisher>,
     clients: Arc<clients::ClientNames>,
+    rdap: rdap::Rdap,
 }
 
 impl Control {
@@ -269,6 +271,7 @@ impl Control {
         let (published, _) = watch::channel(last_good);
         let (orders, queue) = channel();
         let compile = subscription_compile(orders.clone());
+        let rdap = rdap::Rdap::new(&config.rdap, tools.fetcher.clone());
         let subscriptions = Subscriptions::start(&config.lists, tools, timing, compile);
         let subscriptions = Arc::new(subscriptions.map_err(file_error(Path::new("lists thread")))?);
         let shown = Arc::clone(&subscriptions);
@@ -293,6 +296,7 @@ impl Control {
             timing,
             rpz: zone.clone(),
             clients,
+            rdap,
         });
         let work = move || compiling(compiler, &queue, &published, &problem, &metrics, zone.as_ref());
         let spawned = std::thread::Builder::new().name("compiler".into()).spawn(work);
@@ -332,6 +336,11 @@ impl Control {
     /// The policy zone, where it is served.
     pub fn rpz(&self) -> Option<&Publisher> {
         self.rpz.as_ref()
+    }
+
+    /// Asks registries, when a person wants to know.
+    pub fn rdap(&self) -> &rdap::Rdap {
+        &self.rdap
     }
 
     /// The data folder.

@@ -241,7 +241,7 @@ fn piholes_first_database_is_read_with_every_status_and_type() {
     ] {
         pihole.execute_batch(&format!("INSERT INTO queries VALUES (NULL, {bad}, NULL)")).unwrap();
     }
-    let report = place.import(System::Pihole, &[path.clone()]);
+    let report = place.import(System::Pihole, std::slice::from_ref(&path));
     assert_eq!((report.events, report.stored, report.bad), (26, 26, 5));
     assert!(report.bad_rows[0].contains("queries, id 27: `0` is no record type"), "{:?}", report.bad_rows);
     let blocked = [1, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 18];
@@ -281,10 +281,10 @@ fn a_pihole_that_forgot_old_queries_and_has_new_ones_adds_those_and_two_piholes_
         pihole.execute(sql, [status, domain]).unwrap();
     };
     (0..10).for_each(|i| ask(1 + i % 2, 1 + i % 2));
-    assert_eq!(place.import(System::Pihole, &[path.clone()]).stored, 10);
+    assert_eq!(place.import(System::Pihole, std::slice::from_ref(&path)).stored, 10);
     pihole.execute("DELETE FROM query_storage WHERE id <= 5", []).unwrap();
     (0..3).for_each(|_| ask(2, 2));
-    let report = place.import(System::Pihole, &[path.clone()]);
+    let report = place.import(System::Pihole, std::slice::from_ref(&path));
     assert_eq!((report.stored, report.known), (3, 5));
     let other = place.path("other.db");
     fs::copy(&path, &other).unwrap();
@@ -311,7 +311,7 @@ fn dnstaps_queries_and_responses_are_one_event_each_and_policies_are_verdicts() 
         Frame::between_servers(),
     ];
     let path = place.write("dns.tap", dnstap_file(&frames));
-    let report = place.import(System::Dnstap, &[path.clone()]);
+    let report = place.import(System::Dnstap, std::slice::from_ref(&path));
     assert_eq!((report.events, report.stored, report.bad, report.blocked), (6, 6, 0, 2), "{report:?}");
     assert_eq!(report.passed_over, [("queries sent again", 1), ("messages between servers", 1)]);
     let plain = place.event("plain.example");
@@ -371,7 +371,7 @@ fn ml_bridges_counts_are_events_at_their_minutes_and_by_their_clients() {
     let first =
         documents(json!({"13": {"5": 2, "7": 1}, "9": {"0": 2}}), json!({"10.0.0.7": 3, "10.0.0.8": 2}));
     let lines = place.write("dump.ndjson", as_lines(&first));
-    let report = place.import(System::Mlbridge, &[lines.clone()]);
+    let report = place.import(System::Mlbridge, std::slice::from_ref(&lines));
     assert_eq!((report.events, report.stored, report.bad), (8, 8, 0), "{report:?}");
     assert_eq!(
         report.passed_over,

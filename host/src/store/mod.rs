@@ -13,6 +13,7 @@
 
 pub mod codes;
 pub mod control;
+pub mod names;
 mod pending;
 mod ranges;
 mod rollup;
@@ -28,7 +29,9 @@ use dnsvet_core::event::{Batch, Event};
 use serde::Serialize;
 use tokio::sync::{broadcast, oneshot};
 
+pub use names::{NameAsked, NameStory, Ranking, RankingAsked};
 pub use pending::{Order, Pending};
+pub use rollup::RuleHits;
 pub use search::{ActionFilter, Search};
 
 /// Whose rows. One installation has one tenant today; the column is there from the first row.
@@ -180,6 +183,15 @@ pub trait EventStore: Send + Sync {
 
     /// Counts since a time (milliseconds since 1970).
     fn overview(&self, tenant: Tenant, since_ms: u64, now_ms: u64) -> Result<Overview, StoreError>;
+
+    /// What is known of one name; `None` if nobody ever asked for it.
+    fn name(&self, tenant: Tenant, asked: &NameAsked<'_>) -> Result<Option<NameStory>, StoreError>;
+
+    /// How often each list or rule decided since a time, milliseconds since 1970, cut to a whole hour.
+    fn rules(&self, tenant: Tenant, since_ms: u64) -> Result<Vec<RuleHits>, StoreError>;
+
+    /// Names of one side by how often they were asked for.
+    fn ranking(&self, tenant: Tenant, asked: &RankingAsked) -> Result<Ranking, StoreError>;
 
     /// Events as they are committed; a slow reader loses the oldest.
     fn subscribe(&self) -> broadcast::Receiver<(Tenant, Arc<Stored>)>;

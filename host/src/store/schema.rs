@@ -6,7 +6,10 @@ use super::StoreError;
 use crate::folder;
 
 /// Rises with each change of the tables.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = STEPS.len() as i64;
+
+/// What brings a file from each version to the next.
+const STEPS: [&str; 2] = [TABLES, RULES];
 
 const TABLES: &str = "
 CREATE TABLE names (id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (tenant_id, name));
@@ -34,6 +37,13 @@ CREATE TABLE rollup_clients (tenant_id INTEGER NOT NULL, level INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, level, start_s, client_id, blocked)) WITHOUT ROWID;
 ";
 
+/// `effect` is what the rule led to, as [`super::rollup::Effect`] numbers it.
+const RULES: &str = "
+CREATE TABLE rollup_rules (tenant_id INTEGER NOT NULL, level INTEGER NOT NULL, start_s INTEGER NOT NULL,
+  rule_id INTEGER NOT NULL, effect INTEGER NOT NULL, queries INTEGER NOT NULL,
+  PRIMARY KEY (tenant_id, level, start_s, rule_id, effect)) WITHOUT ROWID;
+";
+
 /// Opens `path` for writing, with its tables. A new file is its owner's alone.
 pub fn open(path: &std::path::Path) -> Result<Connection, StoreError> {
     folder::make_file(path)
@@ -58,9 +68,11 @@ fn prepare(path: &std::path::Path) -> rusqlite::Result<(Connection, i64)> {
     connection.pragma_update(None, "cache_size", -65_536)?;
     connection.set_prepared_statement_cache_capacity(64);
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found == 0 {
+    if (0..VERSION).contains(&found) {
         let transaction = connection.transaction()?;
-        transaction.execute_batch(TABLES)?;
+        for step in STEPS.iter().skip(found as usize) {
+            transaction.execute_batch(step)?;
+        }
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.commit()?;
     }
@@ -74,4 +86,32 @@ pub fn open_reader(path: &std::path::Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{NOON_MS, T, append, batch, event, open as open_store};
+    use super::super::{EventStore as _, RuleHits};
+    use super::*;
+    use dnsvet_core::verdict::{Action, Reason};
+
+    #[test]
+    fn a_file_of_before_gets_what_is_missing_and_keeps_what_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(TABLES).unwrap();
+        old.execute("INSERT INTO rollup_verdicts VALUES (1, 2, ?1, 0, 0, 7)", [NOON_MS as i64 / 1000])
+            .unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        drop(old);
+        let store = open_store(folder.path());
+        append(&store, T, batch(vec![event(1, "x.example", "10.0.0.1", Action::Nxdomain, Reason::List)]));
+        let want = RuleHits { rule: "kadhosts".into(), blocked: 1, ..RuleHits::default() };
+        assert_eq!(store.rules(T, NOON_MS).unwrap(), [want]);
+        assert_eq!(store.overview(T, 0, NOON_MS + 86_400_000).unwrap().queries, 8);
+        drop(store);
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", VERSION + 1).unwrap();
+        assert!(matches!(open(&path), Err(StoreError::Newer { found, .. }) if found == VERSION + 1));
+    }
 }

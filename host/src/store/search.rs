@@ -13,19 +13,28 @@ use super::{Overview, Page, StoreError, Stored, Tenant};
 /// Names matched by a text, beyond which a search walks the events instead of the names.
 const FEW_NAMES: i64 = 2_000;
 
+/// Events of other rules that one page passes over at most.
+const MOST_PASSED: usize = 50_000;
+
 /// What to look for; an empty field does not restrict.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Search {
     /// Part of a name, literally; upper and lower case alike.
     pub name: Option<String>,
+    /// Whether `name` is a whole name.
+    pub exact: bool,
     /// An address, a network such as `10.0.0.0/8`, or the start of an address.
     pub client: Option<String>,
     /// What was answered.
     pub action: Option<ActionFilter>,
     /// The deciding reason.
     pub reason: Option<Reason>,
+    /// The list or rule that decided, its whole name.
+    pub rule: Option<String>,
     /// Not before this time, milliseconds since 1970.
     pub since_ms: Option<u64>,
+    /// Before this time, milliseconds since 1970.
+    pub until_ms: Option<u64>,
     /// Events on a page, 1 to 1,000.
     pub limit: usize,
     /// Older than this event: the last page's `next`.
@@ -53,8 +62,40 @@ const JOINS: &str = "events e JOIN sources s ON s.id = e.source_id JOIN clients 
 /// What a query gave, or an event whose verdict can't be read back.
 pub(super) type Read<T> = rusqlite::Result<Result<T, StoreError>>;
 
-/// One page, newest first.
+/// One page, newest first. A rule stands in the verdicts alone, so events are read and passed over where it is another;
+/// a page that ends at [`MOST_PASSED`] of those may be short, and still has a next one.
 pub fn page(connection: &Connection, tenant: Tenant, search: &Search) -> Read<Page> {
+    let Some(rule) = search.rule.as_deref().filter(|rule| !rule.is_empty()) else {
+        return page_of(connection, tenant, search);
+    };
+    let limit = search.limit.clamp(1, 1_000);
+    let mut walk = Search { rule: None, limit: 1_000, ..search.clone() };
+    let mut page = Page { items: Vec::new(), next: None };
+    for _ in 0..MOST_PASSED / 1_000 {
+        let step = match page_of(connection, tenant, &walk)? {
+            Ok(step) => step,
+            Err(error) => return Ok(Err(error)),
+        };
+        page.next = step.next;
+        for stored in step.items {
+            if stored.event.verdict.rule.as_deref() != Some(rule) {
+                continue;
+            }
+            if page.items.len() == limit {
+                page.next = page.items.last().map(|last: &Stored| last.id);
+                return Ok(Ok(page));
+            }
+            page.items.push(stored);
+        }
+        walk.cursor = page.next;
+        if page.next.is_none() {
+            break;
+        }
+    }
+    Ok(Ok(page))
+}
+
+fn page_of(connection: &Connection, tenant: Tenant, search: &Search) -> Read<Page> {
     let empty = Page { items: Vec::new(), next: None };
     let mut conditions = vec!["e.tenant_id = ?".to_owned()];
     let mut values = vec![Value::Integer(tenant.0)];
@@ -68,6 +109,9 @@ pub fn page(connection: &Connection, tenant: Tenant, search: &Search) -> Read<Pa
     if let Some(since_ms) = search.since_ms {
         restrict("e.time_ms >= ?", Value::Integer(since_ms as i64));
     }
+    if let Some(until_ms) = search.until_ms {
+        restrict("e.time_ms < ?", Value::Integer(i64::try_from(until_ms).unwrap_or(i64::MAX)));
+    }
     match search.action {
         Some(ActionFilter::Is(action)) => restrict("e.action = ?", Value::Integer(action_code(action))),
         Some(ActionFilter::Blocked) => restrict("e.action <> ?", Value::Integer(0)),
@@ -79,7 +123,12 @@ pub fn page(connection: &Connection, tenant: Tenant, search: &Search) -> Read<Pa
     }
     if let Some(text) = search.name.as_deref().filter(|text| !text.is_empty()) {
         let Some(pattern) = name_pattern(text) else { return Ok(Ok(empty)) };
-        if text.len() >= 3 && few_names(connection, &pattern)? {
+        if search.exact {
+            restrict(
+                "+e.tenant_id >= 0 AND e.name_id IN (SELECT id FROM names WHERE tenant_id = e.tenant_id AND name = ?)",
+                Value::Text(pattern.trim_matches('*').to_owned()),
+            );
+        } else if text.len() >= 3 && few_names(connection, &pattern)? {
             restrict(
                 "+e.tenant_id >= 0 AND e.name_id IN (SELECT rowid FROM names_fts WHERE name GLOB ?)",
                 Value::Text(pattern),

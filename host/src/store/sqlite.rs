@@ -15,9 +15,10 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::{broadcast, oneshot};
 
 use super::codes::{action_code, reason_code, split};
+use super::names::{self, NameAsked, NameStory, Ranking, RankingAsked};
 use super::pending::{self, Order, Pending};
 use super::ranges::Ranges;
-use super::rollup::{Counted, LEVELS, Sums};
+use super::rollup::{self, Counted, Effect, LEVELS, RuleHits, Sums};
 use super::search::{self, Search};
 use super::{Appended, EventStore, Overview, Page, Receipt, StoreError, Stored, Tenant, now_ms, schema};
 use crate::background;
@@ -124,6 +125,18 @@ impl EventStore for SqliteStore {
 
     fn overview(&self, tenant: Tenant, since_ms: u64, now_ms: u64) -> Result<Overview, StoreError> {
         self.read(|connection| search::overview(connection, tenant, since_ms, now_ms))
+    }
+
+    fn name(&self, tenant: Tenant, asked: &NameAsked<'_>) -> Result<Option<NameStory>, StoreError> {
+        self.read(|connection| names::story(connection, tenant, asked))?
+    }
+
+    fn rules(&self, tenant: Tenant, since_ms: u64) -> Result<Vec<RuleHits>, StoreError> {
+        self.read(|connection| rollup::rules(connection, tenant, since_ms))
+    }
+
+    fn ranking(&self, tenant: Tenant, asked: &RankingAsked) -> Result<Ranking, StoreError> {
+        self.read(|connection| names::ranking(connection, tenant, asked))?
     }
 
     fn subscribe(&self) -> broadcast::Receiver<(Tenant, Arc<Stored>)> {
@@ -288,7 +301,7 @@ impl Writer {
         }
         let rollup_from =
             (now_ms / 1000).saturating_sub(u64::from(self.retention.rollup_days) * 86_400) as i64;
-        for table in ["rollup_verdicts", "rollup_names", "rollup_clients"] {
+        for table in ["rollup_verdicts", "rollup_names", "rollup_clients", "rollup_rules"] {
             // Fine levels go with the raw events, days stay.
             for (level, seconds) in LEVELS.into_iter().enumerate() {
                 let from =
@@ -354,7 +367,8 @@ impl Writer {
              DELETE FROM clients WHERE id NOT IN (SELECT client_id FROM events)
                AND id NOT IN (SELECT client_id FROM rollup_clients);
              DELETE FROM texts WHERE id NOT IN (SELECT shape_id FROM verdicts)
-               AND id NOT IN (SELECT snapshot_id FROM verdicts) AND id NOT IN (SELECT door_id FROM events);",
+               AND id NOT IN (SELECT snapshot_id FROM verdicts) AND id NOT IN (SELECT door_id FROM events)
+               AND id NOT IN (SELECT rule_id FROM rollup_rules);",
         )?;
         transaction.commit()?;
         let mut vacuum = self.connection.prepare("PRAGMA incremental_vacuum")?;
@@ -520,6 +534,13 @@ fn insert(
             verdict_id
         ])?;
     let id = connection.last_insert_rowid();
-    sums.add(tenant, Counted { time_ms: event.time_ms, action, reason, name_id, client_id });
+    let rule = match &event.verdict.rule {
+        Some(rule) => {
+            let (rule_id, _) = entry(connection, &mut dictionaries.texts, text, tenant, rule)?;
+            Some((rule_id, Effect::of(&event.verdict)))
+        }
+        None => None,
+    };
+    sums.add(tenant, Counted { time_ms: event.time_ms, action, reason, name_id, client_id, rule });
     Ok(id)
 }

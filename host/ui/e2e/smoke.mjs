@@ -6,53 +6,21 @@
 // NAME was asked before and allowed. It is vetted malicious and stays so; `decided at MS` says when the button
 // was pressed, milliseconds since 1970. Screenshots go to FOLDER.
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { browse, login } from "./browser.mjs";
 
 const [url, user, password, folder, name] = process.argv.slice(2);
 if (!name) {
   console.error("usage: node e2e/smoke.mjs URL USER PASSWORD FOLDER NAME");
   process.exit(2);
 }
-mkdirSync(folder, { recursive: true });
-const profile = mkdtempSync(join(tmpdir(), "dnsvet-e2e-"));
-const browser = await chromium.launchPersistentContext(profile, {
-  executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
-  headless: true,
-  viewport: { width: 1440, height: 860 },
-  colorScheme: "light",
-  args: [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-  ],
-});
-
-const foreign = [];
-const faults = [];
-try {
-  const page = browser.pages()[0] ?? (await browser.newPage());
-  page.setDefaultTimeout(15_000);
-  page.on("request", (request) => {
-    if (!request.url().startsWith(url) && !request.url().startsWith("data:")) foreign.push(request.url());
-  });
-  page.on("pageerror", (error) => faults.push(String(error)));
-  page.on("console", (message) => {
-    // A 401 before the login and after a wrong password is how the application learns that it has to ask.
-    if (message.type() === "error" && !message.text().includes("401")) faults.push(message.text());
-  });
-  const shot = (what) => page.screenshot({ path: join(folder, `${what}.png`) });
-
+await browse({ url, folder }, async (page, shot) => {
   await page.goto(url);
   await page.getByLabel("User").fill(user);
   await page.getByLabel("Password").fill("not the password");
   await page.getByRole("button", { name: "Log in" }).click();
   await page.getByRole("alert").waitFor();
   await shot("login");
-  await page.getByLabel("Password").fill(password);
-  await page.getByRole("button", { name: "Log in" }).click();
-  await page.getByRole("heading", { name: "Overview" }).waitFor();
+  await login(page, user, password);
   await page.waitForTimeout(400);
   await shot("overview");
 
@@ -113,10 +81,5 @@ try {
   await page.setViewportSize({ width: 1440, height: 860 });
   await page.getByRole("button", { name: "Log out" }).click();
   await page.getByLabel("Password").waitFor();
-  assert.deepEqual(foreign, [], "no request leaves for another host");
-  assert.deepEqual(faults, [], "no error in the browser's console");
-  console.log(`dashboard: ok, screenshots in ${folder}`);
-} finally {
-  await browser.close();
-  rmSync(profile, { recursive: true, force: true });
-}
+});
+console.log(`dashboard: ok, screenshots in ${folder}`);

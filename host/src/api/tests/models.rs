@@ -330,3 +330,29 @@ async fn a_challenger_scores_real_names_touches_nothing_and_its_promotion_says_w
     assert_eq!(standing["history"][0]["evidence"]["challenger"]["saw"]["names"], json!(200));
     assert_eq!(challenge(json!({"name": "loud"})).await.status, StatusCode::CONFLICT, "it is in force");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_registry_tells_what_each_model_says_of_itself_and_what_is_wrong_with_one() {
+    let (server, registry) = with_registry().await;
+    let quiet = add(&registry, "quiet", quiet);
+    std::fs::write(registry.join("quiet/CARD.md"), "# quiet\n\n<script>alert(1)</script>\n").unwrap();
+    std::fs::create_dir(registry.join("broken")).unwrap();
+    std::fs::write(registry.join("broken/manifest.json"), "{").unwrap();
+    let told = server.get("/api/v1/models/registry", &server.token(Role::Viewer)).await.json();
+    let [broken, described] = told["models"].as_array().unwrap().as_slice() else { panic!("{told}") };
+    assert_eq!((&broken["name"], &broken["manifest"]), (&json!("broken"), &Value::Null));
+    assert!(broken["problem"].as_str().unwrap().contains("manifest of broken"), "{broken}");
+    assert_eq!((&described["manifest"]["id"], &described["filters"]), (&json!(quiet), &json!(true)));
+    assert_eq!(described["manifest"]["thresholds"]["block_above"], 1.0);
+    assert!(
+        described["manifest"]["golden"].is_null()
+            && described["card"].as_str().unwrap().starts_with("# quiet")
+    );
+
+    let bundled = Server::start(&[]).await;
+    let told = bundled.get("/api/v1/models/registry", &bundled.token(Role::Viewer)).await.json();
+    let names: Vec<&str> =
+        told["models"].as_array().unwrap().iter().map(|model| model["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["large", "seed", "small"]);
+    assert!(told["models"][2]["card"].as_str().unwrap().contains("# small"));
+}

@@ -103,10 +103,9 @@ pub struct Asking {
 impl Asking {
     /// Loads the artifact: its hashes and golden vectors hold, or it is an error.
     fn artifact(&self, config: &Config) -> Result<Artifact, RegistryError> {
-        let configured = Some(config.models.registry.as_path()).filter(|path| !path.as_os_str().is_empty());
-        match self.registry.as_deref().or(configured) {
+        match self.registry.as_deref() {
             Some(folder) => Registry::open(folder)?.get(&self.name),
-            None => Registry::bundled().get(&self.name),
+            None => registry(config)?.get(&self.name),
         }
     }
 }
@@ -124,6 +123,51 @@ pub struct Standing {
     pub drift: watch::Standing,
     /// The newest promotions and rollbacks, newest first.
     pub history: Vec<Promotion>,
+}
+
+/// The configured registry, else the models that come with dnsvet.
+fn registry(config: &Config) -> Result<Registry, RegistryError> {
+    let configured = Some(config.models.registry.as_path()).filter(|path| !path.as_os_str().is_empty());
+    configured.map_or_else(|| Ok(Registry::bundled()), Registry::open)
+}
+
+/// A model of the registry, as it describes itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Described {
+    /// Its name in the registry.
+    pub name: String,
+    /// Its manifest without golden vectors; `None` if that can't be read.
+    pub manifest: Option<Value>,
+    /// Its card, in Markdown; may be empty.
+    pub card: String,
+    /// Whether filters can run it.
+    pub filters: bool,
+    /// Why the manifest can't be read.
+    pub problem: Option<String>,
+}
+
+/// The registry, with what each model says of itself; one that can't be read says why. Nothing is loaded or checked:
+/// that happens before a model is promoted.
+///
+/// # Errors
+/// If the registry's folder can't be read.
+fn described(config: &Config) -> Result<Vec<Described>, RegistryError> {
+    let registry = registry(config)?;
+    let each = |name: String| match registry.said(&name) {
+        Ok((manifest, card)) => {
+            let filters = manifest.dvm_blake3.is_some();
+            let mut manifest = json!(manifest);
+            if let Some(fields) = manifest.as_object_mut() {
+                fields.remove("golden");
+            }
+            Described { name, manifest: Some(manifest), card, filters, problem: None }
+        }
+        Err(why) => {
+            let problem = Some(why.to_string());
+            Described { name, manifest: None, card: String::new(), filters: false, problem }
+        }
+    };
+    Ok(registry.names()?.into_iter().map(each).collect())
 }
 
 /// How models stand by what is stored.
@@ -333,6 +377,14 @@ impl Control {
     pub fn models(&self, tenant: Tenant) -> Result<Standing, ControlError> {
         let (drift, challenger) = (self.watcher.standing(), self.watcher.challenge());
         Ok(Standing { drift, challenger, ..standing(self.state(), tenant)? })
+    }
+
+    /// What the models of the registry say of themselves.
+    ///
+    /// # Errors
+    /// If the registry's folder can't be read.
+    pub fn described_models(&self) -> Result<Vec<Described>, ControlError> {
+        Ok(described(&self.configured()).map_err(PromoteError::from)?)
     }
 
     /// Puts a model of a registry up as challenger: it scores beside the model in force from now on.

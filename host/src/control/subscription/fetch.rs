@@ -41,6 +41,8 @@ const MOST_REDIRECTS: usize = 5;
 const LIMIT: Duration = Duration::from_secs(180);
 /// The time of one try to connect; a host may have more addresses.
 const CONNECT: Duration = Duration::from_secs(5);
+/// What is asked for where nothing else is.
+const ACCEPT: &str = "text/plain, */*;q=0.5";
 /// How we call ourselves.
 const USER_AGENT: &str = concat!("dnsvet/", env!("CARGO_PKG_VERSION"));
 
@@ -89,6 +91,7 @@ pub struct Fetcher {
     resolver: Resolver,
     roots: Roots,
     limit: Duration,
+    accept: &'static str,
     why_not_public: fn(IpAddr) -> Option<&'static str>,
 }
 
@@ -104,7 +107,13 @@ pub enum Roots {
 impl Fetcher {
     /// A fetcher that asks `resolver` for addresses.
     pub fn new(resolver: Resolver, roots: Roots) -> Self {
-        Self { resolver, roots, limit: LIMIT, why_not_public }
+        Self { resolver, roots, limit: LIMIT, accept: ACCEPT, why_not_public }
+    }
+
+    /// Asks for other media types.
+    pub fn accept(mut self, accept: &'static str) -> Self {
+        self.accept = accept;
+        self
     }
 
     /// Another limit on the time of one list.
@@ -157,7 +166,7 @@ impl Fetcher {
             return Err(FetchError::Userinfo);
         }
         let stream = self.connect(url, wanted.allow_private).await?;
-        let request = request(url, &wanted.validators)?;
+        let request = request(url, self.accept, &wanted.validators)?;
         if url.scheme() == "http" {
             return exchange(stream, request).await;
         }
@@ -263,14 +272,14 @@ impl Roots {
     }
 }
 
-fn request(url: &Url, validators: &Validators) -> Result<Request<Empty<Bytes>>, FetchError> {
+fn request(url: &Url, accept: &str, validators: &Validators) -> Result<Request<Empty<Bytes>>, FetchError> {
     let path = url.query().map_or(url.path().to_owned(), |query| format!("{}?{query}", url.path()));
     let host = url.host_str().unwrap_or_default();
     let host = url.port().map_or(host.to_owned(), |port| format!("{host}:{port}"));
     let mut request = Request::get(path)
         .header(header::HOST, host)
         .header(header::USER_AGENT, USER_AGENT)
-        .header(header::ACCEPT, "text/plain, */*;q=0.5")
+        .header(header::ACCEPT, accept)
         .header(header::ACCEPT_ENCODING, "gzip");
     if let Some(etag) = &validators.etag {
         request = request.header(header::IF_NONE_MATCH, etag);

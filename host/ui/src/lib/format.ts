@@ -1,5 +1,5 @@
 /** Numbers, times and names as people read them. */
-import type { Query } from "./types";
+import type { Query, Ranked, Verdict } from "./types";
 
 const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const dayFormat = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
@@ -12,6 +12,8 @@ export function time(ms: number): string {
   return date.toDateString() === new Date().toDateString() ? clockFormat.format(date) : dayFormat.format(date);
 }
 
+/** The day and the minute. */
+export const dateTime = (ms: number) => dayFormat.format(new Date(ms));
 export const fullTime = (ms: number) => fullFormat.format(new Date(ms));
 export const count = (n: number) => numberFormat.format(n);
 
@@ -43,10 +45,13 @@ export function ends(name: string): [string, string] {
   return [name.slice(0, name.length - tail.length), tail];
 }
 
+/** What the family of a verdict is told by. */
+type Judged = Pick<Query, "not_confident"> & { verdict: Pick<Verdict, "action" | "would"> };
+
 /** Verdict families: their colour, shape and word are the same everywhere. */
 export type Family = "allow" | "block" | "unsure" | "honeypot" | "log";
 
-export function family(query: Query): Family {
+export function family(query: Judged): Family {
   if (query.verdict.action === "honeypot") return "honeypot";
   if (query.verdict.action !== "allow") return "block";
   if (query.verdict.would) return "log";
@@ -60,6 +65,19 @@ export const familyWord: Record<Family, string> = {
   honeypot: "honeypot",
   log: "would block",
 };
+
+/** The family of an action, or of `not_confident`, as counts are told by. */
+export const familyOf = (action: string): Family =>
+  action === "not_confident" ? "unsure" : action === "allow" ? "allow" : action === "honeypot" ? "honeypot" : "block";
+
+/** The family of a name by its last verdict; by its count, where no event is left. */
+export function familyOfRanked(row: Ranked): Family {
+  if (row.action === null) return row.blocked > 0 ? "block" : "allow";
+  return family({ not_confident: row.not_confident, verdict: { action: row.action, would: row.would } });
+}
+
+/** How sure a score is, whichever way it points. */
+export const confidence = (score: number) => Math.max(score, 1 - score);
 
 /** Reasons as words. */
 export const reasonWord = (reason: string) => (reason === "none" ? "other" : reason.replaceAll("_", "-").replace("not-confident", "not confident"));

@@ -20,6 +20,16 @@ export function go(path: string, params: Record<string, string | null | undefine
   read();
 }
 
+/** The screen of a name. */
+export const namePath = (name: string) => `/name/${encodeURIComponent(name)}`;
+
+/** The queries behind a number: a path with filters. */
+export function queriesPath(filters: Record<string, string | number | null | undefined>): string {
+  const search = new URLSearchParams();
+  for (const [key, value] of Object.entries(filters)) if (value !== null && value !== undefined && value !== "") search.set(key, String(value));
+  return `/queries?${search.toString()}`;
+}
+
 /** Changes some filters of the page that is open. */
 export function change(params: Record<string, string | null>, replace = true) {
   go(route.path, { ...Object.fromEntries(route.params), ...params }, replace);
