@@ -6,18 +6,19 @@
 //! API ◄── reader connections ◄── SQLite (WAL): dictionaries, events, roll-ups
 //! ```
 //!
-//! [`EventStore`] is what the API asks; [`sqlite::SqliteStore`] is the default. Every row has a tenant. The one
+//! [`EventStore`] is what the API asks; [`sqlite::SqliteStore`] is the default, and the assertions of
+//! `conformance` hold for each store. Every row has a tenant. The one
 //! surprise: an event's verdict is kept as a *shape* (its JSON with every number and the name taken out) and
 //! its arguments ([`codes`]), so a trace costs a few bytes and comes back byte for byte.
 //! [`control::ControlStore`] keeps users, tokens, decisions and the audit trail in a file of its own.
 
+mod clients;
 pub mod codes;
 pub mod control;
+mod id;
 mod pending;
 mod ranges;
-mod rollup;
 pub mod scan;
-mod schema;
 mod search;
 pub mod sqlite;
 
@@ -28,6 +29,7 @@ use dnsvet_core::event::{Batch, Event};
 use serde::Serialize;
 use tokio::sync::{broadcast, oneshot};
 
+pub use id::EventId;
 pub use pending::{Order, Pending};
 pub use search::{ActionFilter, Search};
 
@@ -68,7 +70,7 @@ pub enum StoreError {
     Closed,
     /// A stored verdict can't be read back.
     #[error("event {0}: its stored verdict is damaged; restore the store from a backup")]
-    Damaged(i64),
+    Damaged(EventId),
     /// There are as many decisions as a snapshot holds.
     #[error(
         "{most} names are decided, the most that a snapshot holds; take decisions back, decide a name with all below it \
@@ -111,8 +113,8 @@ pub type Receipt = oneshot::Receiver<Result<Appended, StoreError>>;
 /// An event as it was stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
-    /// Its number in this store; newer ones are greater.
-    pub id: i64,
+    /// What it is called in this store; newer ones are greater.
+    pub id: EventId,
     /// The filter that sent it.
     pub source: String,
     /// The event.
@@ -125,7 +127,7 @@ pub struct Page {
     /// The events.
     pub items: Vec<Stored>,
     /// Cursor of the next page; `None` on the last.
-    pub next: Option<i64>,
+    pub next: Option<EventId>,
 }
 
 /// Counts for the overview, from roll-ups.
@@ -165,7 +167,7 @@ pub trait EventStore: Send + Sync {
     fn search(&self, tenant: Tenant, search: &Search) -> Result<Page, StoreError>;
 
     /// One event.
-    fn event(&self, tenant: Tenant, id: i64) -> Result<Option<Stored>, StoreError>;
+    fn event(&self, tenant: Tenant, id: EventId) -> Result<Option<Stored>, StoreError>;
 
     /// Names that wait for a decision, by priority, without those that `settled` holds.
     fn pending(
@@ -190,5 +192,7 @@ pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,6 @@
 //! the commit (which syncs to disk), so what a filter was told is stored survives a crash.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,14 +13,22 @@ use dnsvet_core::event::{Batch, Event};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::{broadcast, oneshot};
 
-use super::codes::{action_code, reason_code, split};
-use super::pending::{self, Order, Pending};
+use super::codes::{Packed, action_code, reason_code};
+use super::pending::{Order, Pending};
 use super::ranges::Ranges;
-use super::rollup::{Counted, LEVELS, Sums};
-use super::search::{self, Search};
-use super::{Appended, EventStore, Overview, Page, Receipt, StoreError, Stored, Tenant, now_ms, schema};
+use super::search::{LEVELS, Search};
+use super::{
+    Appended, EventId, EventStore, Overview, Page, Receipt, StoreError, Stored, Tenant, clients, now_ms,
+};
 use crate::background;
 use crate::config::{ClientAddresses, Retention};
+
+mod pending;
+mod rollup;
+pub(super) mod schema;
+mod search;
+
+use rollup::{Counted, Sums};
 
 /// Batches that may wait for the writer.
 const QUEUE_BATCHES: usize = 256;
@@ -105,7 +112,7 @@ impl EventStore for SqliteStore {
         self.read(|connection| search::page(connection, tenant, search))?
     }
 
-    fn event(&self, tenant: Tenant, id: i64) -> Result<Option<Stored>, StoreError> {
+    fn event(&self, tenant: Tenant, id: EventId) -> Result<Option<Stored>, StoreError> {
         self.read(|connection| search::event(connection, tenant, id))?
     }
 
@@ -233,11 +240,14 @@ impl Writer {
                     appended.known += 1;
                     continue;
                 }
-                event.client = address(&event.client, self.addresses);
+                event.client = clients::stored(&event.client, self.addresses);
                 let id = insert(&transaction, &mut self.dictionaries, tenant, source_id, &event, &mut sums)?;
                 appended.stored += 1;
                 if live {
-                    committed.stored.push((tenant, Stored { id, source: batch.source.clone(), event }));
+                    committed.stored.push((
+                        tenant,
+                        Stored { id: EventId::of_row(id), source: batch.source.clone(), event },
+                    ));
                 }
             }
             transaction
@@ -368,23 +378,6 @@ struct Committed {
     stored: Vec<(Tenant, Stored)>,
 }
 
-/// An address as it is stored: private ones whole, public ones cut unless the configuration says otherwise.
-fn address(client: &str, addresses: ClientAddresses) -> String {
-    let Ok(address) = client.parse::<IpAddr>() else { return client.to_owned() };
-    let keep = match address {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
-        IpAddr::V6(v6) => {
-            v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified()
-        }
-    };
-    if keep || addresses == ClientAddresses::Plain {
-        return address.to_string();
-    }
-    let prefix = if address.is_ipv4() { 24 } else { 56 };
-    ipnet::IpNet::new(address, prefix)
-        .map_or_else(|_| client.to_owned(), |net| net.trunc().addr().to_string())
-}
-
 /// Ids that the writer knows without asking the file.
 #[derive(Default)]
 struct Dictionaries {
@@ -471,14 +464,11 @@ fn insert(
         entry(connection, &mut dictionaries.clients, ("clients", "address"), tenant, &event.client)?;
     let text = ("texts", "text");
     let (door_id, _) = entry(connection, &mut dictionaries.texts, text, tenant, &event.door)?;
-    let (snapshot_id, _) = entry(connection, &mut dictionaries.texts, text, tenant, &event.verdict.snapshot)?;
-    let mut verdict = event.verdict.clone();
-    verdict.snapshot.clear();
-    let json =
-        serde_json::to_string(&verdict).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-    let (shape, arguments) = split(&json, &event.name);
-    let (shape_id, _) = entry(connection, &mut dictionaries.texts, text, tenant, &shape)?;
-    let key = (tenant.0, shape_id, snapshot_id, arguments);
+    let packed = Packed::of(&event.verdict, &event.name)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let (snapshot_id, _) = entry(connection, &mut dictionaries.texts, text, tenant, &packed.snapshot)?;
+    let (shape_id, _) = entry(connection, &mut dictionaries.texts, text, tenant, &packed.shape)?;
+    let key = (tenant.0, shape_id, snapshot_id, packed.arguments);
     let verdict_id = match dictionaries.verdicts.get(&key) {
         Some(id) => *id,
         None => {

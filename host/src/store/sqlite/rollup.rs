@@ -4,10 +4,8 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
-use super::Tenant;
-
-/// Seconds of each level's bucket: minute, hour, day. The stored level is the index.
-pub const LEVELS: [u64; 3] = [60, 3_600, 86_400];
+use crate::store::Tenant;
+use crate::store::search::{LEVELS, bucket_start_s};
 
 /// Counts of one transaction.
 #[derive(Debug, Default)]
@@ -36,8 +34,8 @@ impl Sums {
     /// Counts an event. Names and clients have no minutes: they would be as many rows as events.
     pub fn add(&mut self, tenant: Tenant, event: Counted) {
         let blocked = event.action != 0;
-        for (level, seconds) in LEVELS.into_iter().enumerate() {
-            let start = event.time_ms / 1000 / seconds * seconds;
+        for level in 0..LEVELS.len() {
+            let start = bucket_start_s(event.time_ms, level);
             *self.verdicts.entry((tenant.0, level, start, event.action, event.reason)).or_default() += 1;
             if level > 0 {
                 *self.names.entry((tenant.0, level, start, event.name_id, blocked)).or_default() += 1;

@@ -2,8 +2,8 @@
 
 use rusqlite::Connection;
 
-use super::StoreError;
 use crate::folder;
+use crate::store::StoreError;
 
 /// Rises with each change of the tables.
 pub const VERSION: i64 = 1;
