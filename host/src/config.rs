@@ -81,8 +81,10 @@ documented! {
         pub models: Models,
         /// Base URL of the scorer; empty: the small model decides alone.
         pub scorer: String,
-        /// The event store: `sqlite` (in `data_dir`) or `sqlite:PATH`.
+        /// The event store: `sqlite` (in `data_dir`), `sqlite:PATH`, or `clickhouse`.
         pub store: String,
+        /// Where and who, if `store` is `clickhouse`.
+        pub clickhouse: ClickHouse,
         /// Decisions and rules as a policy zone (RPZ) for other resolvers.
         pub rpz: RpzOut,
         /// How long and how much the store keeps.
@@ -173,6 +175,55 @@ documented! {
         pub rollup_days: u32,
         /// Bytes that the store may take; past them the oldest events go first. 0: no limit.
         pub store_bytes: u64,
+        /// Bytes of events that wait on disk, in `data_dir`, while a store on another machine is away.
+        pub spool_bytes: u64,
+    }
+}
+
+documented! {
+    /// The event store in ClickHouse, over its HTTP interface.
+    #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct ClickHouse {
+        /// Base URL of its HTTP interface, `http://` or `https://`.
+        pub url: String,
+        /// Database; it is made, with its tables, if the user may.
+        pub database: String,
+        /// User that dnsvet is there.
+        pub user: String,
+        /// Password; better in `password_file`, or in the environment.
+        pub password: String,
+        /// File whose first line is the password; empty: `password` is.
+        pub password_file: PathBuf,
+    }
+}
+
+/// Without the password.
+impl std::fmt::Debug for ClickHouse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { url, database, user, password_file, password: _ } = self;
+        let mut shown = f.debug_struct("ClickHouse");
+        shown.field("url", url).field("database", database).field("user", user);
+        shown.field("password_file", password_file).finish_non_exhaustive()
+    }
+}
+
+/// Which event store, as `store` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreKind {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// ClickHouse.
+    ClickHouse,
+}
+
+impl Config {
+    /// Which event store.
+    pub fn store_kind(&self) -> StoreKind {
+        match self.store.split_once(':') {
+            _ if self.store == "clickhouse" => StoreKind::ClickHouse,
+            Some(("sqlite", path)) => StoreKind::Sqlite(path.into()),
+            _ => StoreKind::Sqlite(self.data_dir.join("events.db")),
+        }
     }
 }
 
@@ -225,9 +276,21 @@ impl Default for RpzOut {
     }
 }
 
+impl Default for ClickHouse {
+    fn default() -> Self {
+        Self {
+            url: "http://127.0.0.1:8123".into(),
+            database: "dnsvet".into(),
+            user: "default".into(),
+            password: String::new(),
+            password_file: PathBuf::new(),
+        }
+    }
+}
+
 impl Default for Retention {
     fn default() -> Self {
-        Self { raw_days: 7, rollup_days: 400, store_bytes: 10 << 30 }
+        Self { raw_days: 7, rollup_days: 400, store_bytes: 10 << 30, spool_bytes: 256 << 20 }
     }
 }
 
@@ -261,6 +324,7 @@ impl Default for Config {
             models: Models::default(),
             scorer: String::new(),
             store: "sqlite".into(),
+            clickhouse: ClickHouse::default(),
             rpz: RpzOut::default(),
             retention: Retention::default(),
             client_addresses: ClientAddresses::Truncate,

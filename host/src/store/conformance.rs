@@ -10,7 +10,8 @@ use crate::config::{ClientAddresses, Retention};
 const DAY_MS: u64 = 86_400_000;
 const HOUR_MS: u64 = 3_600_000;
 /// So long that nothing goes while a test runs, whenever it does.
-const KEEP: Retention = Retention { raw_days: 20_000, rollup_days: 20_000, store_bytes: 0 };
+const KEEP: Retention =
+    Retention { raw_days: 20_000, rollup_days: 20_000, store_bytes: 0, spool_bytes: 1 << 30 };
 
 /// A store under test, empty at first.
 pub(super) trait Engine {

@@ -6,20 +6,24 @@
 //! API ◄── reader connections ◄── SQLite (WAL): dictionaries, events, roll-ups
 //! ```
 //!
-//! [`EventStore`] is what the API asks; [`sqlite::SqliteStore`] is the default, and the assertions of
+//! [`EventStore`] is what the API asks; [`sqlite::SqliteStore`] is the default, [`clickhouse`] one for many, and the assertions of
 //! `conformance` hold for each store. Every row has a tenant. The one
 //! surprise: an event's verdict is kept as a *shape* (its JSON with every number and the name taken out) and
 //! its arguments ([`codes`]), so a trace costs a few bytes and comes back byte for byte.
 //! [`control::ControlStore`] keeps users, tokens, decisions and the audit trail in a file of its own.
 
+pub mod clickhouse;
 mod clients;
 pub mod codes;
 pub mod control;
 mod id;
 mod pending;
 mod ranges;
+pub mod remote;
 pub mod scan;
 mod search;
+mod shipper;
+mod spool;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -29,9 +33,12 @@ use dnsvet_core::event::{Batch, Event};
 use serde::Serialize;
 use tokio::sync::{broadcast, oneshot};
 
+use crate::config::{Config, StoreKind};
+use clickhouse::ClickHouseStore;
 pub use id::EventId;
 pub use pending::{Order, Pending};
 pub use search::{ActionFilter, Search};
+use sqlite::SqliteStore;
 
 /// Whose rows. One installation has one tenant today; the column is there from the first row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,6 +69,15 @@ pub enum StoreError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A store on another machine failed.
+    #[error(transparent)]
+    Remote(#[from] remote::RemoteError),
+    /// Nothing more can wait for a store on another machine.
+    #[error(
+        "the event store is away and its spool is full; filters keep events until it is back, or raise \
+         retention.spool_bytes"
+    )]
+    SpoolFull,
     /// The writer's queue is full: try again.
     #[error("the store's queue is full; send the batch again in a second")]
     Busy,
@@ -185,6 +201,24 @@ pub trait EventStore: Send + Sync {
 
     /// Events as they are committed; a slow reader loses the oldest.
     fn subscribe(&self) -> broadcast::Receiver<(Tenant, Arc<Stored>)>;
+
+    /// Adds lines for `/metrics`.
+    fn render(&self, _text: &mut String) {}
+}
+
+/// The event store that a configuration names.
+///
+/// # Errors
+/// If its file, its folder or what is said of it can't be used.
+pub fn open(config: &Config) -> Result<Arc<dyn EventStore>, StoreError> {
+    let (retention, addresses) = (config.retention.clone(), config.client_addresses);
+    Ok(match config.store_kind() {
+        StoreKind::Sqlite(path) => Arc::new(SqliteStore::open(&path, retention, addresses)?),
+        StoreKind::ClickHouse => {
+            let spool = config.data_dir.join("store-spool");
+            Arc::new(ClickHouseStore::open(&config.clickhouse, &spool, retention, addresses)?)
+        }
+    })
 }
 
 /// Wall clock, milliseconds since 1970.
