@@ -89,7 +89,7 @@ documented! {
         pub rpz: RpzOut,
         /// How long and how much the store keeps.
         pub retention: Retention,
-        /// Public client addresses in the store: `truncate` (to /24 and /56) or `plain`. Private ones are kept whole.
+        /// Public client addresses in the store: `truncate` (to /24 and /56) or `plain`, private ones whole; or `hash`: all of them as pseudonyms, by a key that is replaced after 7 days.
         pub client_addresses: ClientAddresses,
         /// The plugin's `.wasm`; empty: `dnsvet.wasm` beside the binary.
         pub plugin: PathBuf,
@@ -236,6 +236,8 @@ pub enum ClientAddresses {
     Truncate,
     /// As it is.
     Plain,
+    /// A keyed hash, of private addresses too; the key lies in the data folder and is replaced after 7 days.
+    Hash,
 }
 
 impl Default for Listen {

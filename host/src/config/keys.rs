@@ -72,7 +72,7 @@ impl Key {
             "rpz.notify" => "addresses such as [\"192.0.2.53\", \"[2001:db8::53]:5353\"]",
             "groups" => "[[groups]] tables with the keys that `dnsvet config reference` shows",
             "failure_mode" => "\"allow\" or \"deny\"",
-            "client_addresses" => "\"truncate\" or \"plain\"",
+            "client_addresses" => "\"truncate\", \"plain\" or \"hash\"",
             "scorer" => "a URL such as \"http://127.0.0.1:8600\", or \"\" for none",
             "store" => "\"sqlite\", \"sqlite:PATH\" or \"clickhouse\"",
             "clickhouse.url" => "a URL such as \"http://127.0.0.1:8123\"",

@@ -51,6 +51,7 @@ macro_rules! conformance {
             sources_say_how_much_they_sent_and_dropped
             tenants_do_not_see_each_other
             public_client_addresses_are_cut_and_private_ones_kept
+            hashed_clients_are_told_apart_and_no_address_is_stored
             the_live_tail_gets_what_was_committed
             the_queue_groups_by_name_and_counts_queries_and_clients
             each_factor_moves_a_name_and_a_priority_is_their_product
@@ -364,6 +365,32 @@ pub(super) fn public_client_addresses_are_cut_and_private_ones_kept(engine: &dyn
     let stored: Vec<&str> = page.items.iter().rev().map(|stored| stored.event.client.as_str()).collect();
     assert_eq!(stored[..5], ["203.0.113.0", "10.9.8.7", "2001:db8:1:ff00::", "fd00::1", "127.0.0.1"]);
     assert_eq!(stored[5..], clients);
+}
+
+pub(super) fn hashed_clients_are_told_apart_and_no_address_is_stored(engine: &dyn Engine) {
+    let clients = ["203.0.113.77", "10.9.8.7", "203.0.113.77"];
+    for (at, client) in clients.into_iter().enumerate() {
+        let store = engine.open(KEEP, ClientAddresses::Hash);
+        append(
+            &*store,
+            T,
+            batch(vec![event(at as u64 + 1, "x.example", client, Action::Allow, Reason::Model)]),
+        );
+    }
+    let store = engine.open(KEEP, ClientAddresses::Hash);
+    let found = |client: &str| {
+        let search = Search { client: Some(client.into()), limit: 10, ..Search::default() };
+        let page = store.search(T, &search).unwrap();
+        page.items.iter().rev().map(|stored| stored.event.client.clone()).collect::<Vec<_>>()
+    };
+    let [first, second, third] = found("").try_into().unwrap();
+    assert_eq!(first, third, "one client, over restarts");
+    assert_ne!(first, second);
+    assert!([&first, &second].iter().all(|client| client.starts_with("client-")), "{first} {second}");
+    assert_eq!(found(&second), [second.as_str()]);
+    assert!(found("0.0.0.0/0").is_empty() && found("203.0.113").is_empty() && found("::/0").is_empty());
+    let counts = store.overview(T, NOON_MS, NOON_MS + 1_000).unwrap().clients;
+    assert_eq!(counts, [(first, 2), (second, 1)]);
 }
 
 pub(super) fn the_live_tail_gets_what_was_committed(engine: &dyn Engine) {

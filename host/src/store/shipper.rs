@@ -22,10 +22,11 @@ use std::time::{Duration, Instant};
 use dnsvet_core::event::Batch;
 use tokio::sync::{broadcast, oneshot};
 
+use super::clients::Addresses;
 use super::id::source_key;
 use super::ranges::Ranges;
 use super::spool::{Kept, Spool};
-use super::{Appended, EventId, Receipt, StoreError, Stored, Tenant, clients, now_ms};
+use super::{Appended, EventId, Receipt, StoreError, Stored, Tenant, now_ms};
 use crate::background;
 use crate::config::ClientAddresses;
 
@@ -93,6 +94,7 @@ impl Shipper {
         (folder, most_bytes): (&Path, u64),
         addresses: ClientAddresses,
     ) -> Result<Self, StoreError> {
+        let addresses = Addresses::beside(folder, addresses)?;
         let path = || folder.display().to_string();
         let spool =
             Spool::open(folder, most_bytes).map_err(|source| StoreError::File { path: path(), source })?;
@@ -165,7 +167,7 @@ impl Drop for Shipper {
 struct Work {
     sink: Arc<dyn Sink>,
     spool: Spool,
-    addresses: ClientAddresses,
+    addresses: Addresses,
     tail: broadcast::Sender<(Tenant, Arc<Stored>)>,
     counts: Arc<Counts>,
     prepared: bool,
@@ -238,9 +240,10 @@ impl Work {
         }
         let (mut batches, receipts): (Vec<(Tenant, Batch)>, Vec<_>) =
             jobs.into_iter().map(|(tenant, batch, receipt)| ((tenant, batch), receipt)).unzip();
+        let now_ms = now_ms();
         for (_, batch) in &mut batches {
             for event in &mut batch.events {
-                event.client = clients::stored(&event.client, self.addresses);
+                event.client = self.addresses.stored(&event.client, now_ms);
             }
         }
         if self.spool.is_empty() {

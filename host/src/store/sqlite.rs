@@ -18,7 +18,8 @@ use super::pending::{Order, Pending};
 use super::ranges::Ranges;
 use super::search::{LEVELS, Search};
 use super::{
-    Appended, EventId, EventStore, Overview, Page, Receipt, StoreError, Stored, Tenant, clients, now_ms,
+    Appended, EventId, EventStore, Overview, Page, Receipt, StoreError, Stored, Tenant, clients::Addresses,
+    now_ms,
 };
 use crate::background;
 use crate::config::{ClientAddresses, Retention};
@@ -64,6 +65,7 @@ impl SqliteStore {
         let connection = schema::open(path)?;
         let (jobs, queue) = sync_channel(QUEUE_BATCHES);
         let (tail, _) = broadcast::channel(TAIL_EVENTS);
+        let addresses = Addresses::beside(path, addresses)?;
         let mut writer = Writer::new(path.to_owned(), connection, tail.clone(), retention, addresses);
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
@@ -144,7 +146,7 @@ pub(super) struct Writer {
     connection: Connection,
     tail: broadcast::Sender<(Tenant, Arc<Stored>)>,
     retention: Retention,
-    addresses: ClientAddresses,
+    addresses: Addresses,
     dictionaries: Dictionaries,
     /// Events removed since the last sweep, and when that was.
     removed: u64,
@@ -154,9 +156,9 @@ pub(super) struct Writer {
 impl Writer {
     #[cfg(test)]
     pub(super) fn for_test(path: &Path, retention: Retention) -> Self {
-        let (path, connection) = (path.to_owned(), schema::open(path).unwrap());
-        let (tail, addresses) = (broadcast::channel(1).0, ClientAddresses::Truncate);
-        let mut writer = Self::new(path, connection, tail, retention, addresses);
+        let (tail, addresses) =
+            (broadcast::channel(1).0, Addresses::beside(path, ClientAddresses::Truncate).unwrap());
+        let mut writer = Self::new(path.to_owned(), schema::open(path).unwrap(), tail, retention, addresses);
         writer.swept = Instant::now() - 2 * SWEEP_EVERY;
         writer
     }
@@ -166,7 +168,7 @@ impl Writer {
         connection: Connection,
         tail: broadcast::Sender<(Tenant, Arc<Stored>)>,
         retention: Retention,
-        addresses: ClientAddresses,
+        addresses: Addresses,
     ) -> Self {
         let (dictionaries, removed, swept) = (Dictionaries::default(), 0, Instant::now());
         Self { path, connection, tail, retention, addresses, dictionaries, removed, swept }
@@ -240,7 +242,7 @@ impl Writer {
                     appended.known += 1;
                     continue;
                 }
-                event.client = clients::stored(&event.client, self.addresses);
+                event.client = self.addresses.stored(&event.client, now_ms());
                 let id = insert(&transaction, &mut self.dictionaries, tenant, source_id, &event, &mut sums)?;
                 appended.stored += 1;
                 if live {

@@ -77,7 +77,7 @@ impl Database {
 
     fn open_at(&self, url: &str, retention: Retention) -> ClickHouseStore {
         let config = config(url, &self.name);
-        ClickHouseStore::open(&config, self.spool.path(), retention, ClientAddresses::Truncate).unwrap()
+        ClickHouseStore::open(&config, &self.spool.path().join("spool"), retention, ClientAddresses::Truncate).unwrap()
     }
 
     fn engine(&self, retention: Retention) -> Engine {
@@ -94,7 +94,7 @@ fn engine(config: &ClickHouse, retention: Retention) -> Engine {
 impl conformance::Engine for Database {
     fn open(&self, retention: Retention, addresses: ClientAddresses) -> Box<dyn EventStore> {
         let config = config(&self.url, &self.name);
-        Box::new(ClickHouseStore::open(&config, self.spool.path(), retention, addresses).unwrap())
+        Box::new(ClickHouseStore::open(&config, &self.spool.path().join("spool"), retention, addresses).unwrap())
     }
 
     fn retain(&self, retention: Retention, now_ms: u64) {
