@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use dnsvet::commands::{check, config, doctor, lists, model, relief, replay, score, serve, user, vet};
+use dnsvet::commands::{
+    check, config, doctor, events, lists, model, relief, replay, score, serve, user, vet,
+};
 
 /// Vet every DNS name: lists, policy, models, people.
 #[derive(Parser)]
@@ -18,6 +20,7 @@ enum Command {
     Check(check::Args),
     Config(config::Args),
     Doctor(doctor::Args),
+    Events(events::Args),
     Lists(lists::Args),
     Model(model::Args),
     Pause(relief::PauseArgs),
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Command::Check(args) => done(check::run(args)),
         Command::Config(args) => done(config::run(args)),
         Command::Doctor(args) => done(doctor::run(args)),
+        Command::Events(args) => done(events::run(args)),
         Command::Lists(args) => done(lists::run(args)),
         Command::Model(args) => done(model::run(args)),
         Command::Pause(args) => done(relief::pause(args)),

@@ -20,7 +20,7 @@ mod models;
 mod problem;
 mod queries;
 mod relief;
-mod render;
+pub(crate) mod render;
 mod socket;
 mod ui;
 mod users;

@@ -3,6 +3,8 @@
 pub mod check;
 pub mod config;
 pub mod doctor;
+pub mod events;
+mod export;
 pub mod lists;
 pub mod model;
 mod out;

@@ -221,6 +221,17 @@ pub fn open(config: &Config) -> Result<Arc<dyn EventStore>, StoreError> {
     })
 }
 
+/// The same store for reading alone, beside a process that writes; nothing is made that is not there.
+///
+/// # Errors
+/// As [`open`], and if there is no store yet.
+pub fn open_reading(config: &Config) -> Result<Arc<dyn EventStore>, StoreError> {
+    Ok(match config.store_kind() {
+        StoreKind::Sqlite(path) => Arc::new(SqliteStore::open_reading(&path)?),
+        StoreKind::ClickHouse => Arc::new(ClickHouseStore::open_reading(&config.clickhouse)?),
+    })
+}
+
 /// Wall clock, milliseconds since 1970.
 pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
@@ -229,4 +240,4 @@ pub fn now_ms() -> u64 {
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

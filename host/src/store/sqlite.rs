@@ -75,6 +75,30 @@ impl SqliteStore {
         Ok(Self { path: path.to_owned(), jobs: Some(jobs), writer: Some(writer), readers, tail })
     }
 
+    /// Opens the store at `path` for reading alone; a writer elsewhere may go on.
+    ///
+    /// # Errors
+    /// There is none, or a newer dnsvet made it.
+    pub fn open_reading(path: &Path) -> Result<Self, StoreError> {
+        let shown = || path.display().to_string();
+        std::fs::metadata(path).map_err(|source| StoreError::File { path: shown(), source })?;
+        let failed = |source| StoreError::Sqlite { path: shown(), source };
+        let connection = schema::open_reader(path).map_err(failed)?;
+        let version = connection.pragma_query_value(None, "user_version", |row| row.get(0));
+        let (found, known): (i64, i64) = (version.map_err(failed)?, schema::VERSION);
+        if found > known {
+            return Err(StoreError::Newer { path: shown(), found, known });
+        }
+        let (tail, _) = broadcast::channel(1);
+        Ok(Self {
+            path: path.to_owned(),
+            jobs: None,
+            writer: None,
+            readers: Mutex::new(vec![connection]),
+            tail,
+        })
+    }
+
     /// Runs `read` on a reader connection of the pool.
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let failed = |source| StoreError::Sqlite { path: self.path.display().to_string(), source };

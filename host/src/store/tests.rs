@@ -22,7 +22,7 @@ fn open_keeping(folder: &Path, retention: Retention) -> SqliteStore {
     SqliteStore::open(&folder.join("events.db"), retention, ClientAddresses::Truncate).unwrap()
 }
 
-pub(super) fn event(seq: u64, name: &str, client: &str, action: Action, reason: Reason) -> Event {
+pub(crate) fn event(seq: u64, name: &str, client: &str, action: Action, reason: Reason) -> Event {
     let line =
         |step, said: String, score| TraceLine { step, said: said.into(), decided: action.stops(), score };
     let score = (seq % 1000) as f64 / 1000.0;

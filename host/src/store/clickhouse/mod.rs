@@ -46,7 +46,8 @@ const MOST_PENDING: usize = 50_000;
 /// An event store in ClickHouse.
 pub struct ClickHouseStore {
     engine: Arc<Engine>,
-    shipper: Shipper,
+    /// `None`: for reading alone.
+    shipper: Option<Shipper>,
 }
 
 /// What is asked over HTTP.
@@ -68,19 +69,24 @@ impl ClickHouseStore {
         retention: Retention,
         addresses: ClientAddresses,
     ) -> Result<Self, StoreError> {
-        let password = password("clickhouse.password_file", &config.password, &config.password_file)?;
-        let fields = [("x-clickhouse-user", config.user.clone()), ("x-clickhouse-key", password)];
-        let remote = Remote::new("clickhouse.url", &config.url, &fields)?;
         let bytes = retention.spool_bytes;
-        let engine = Arc::new(Engine { remote, database: config.database.clone(), retention });
+        let engine = Arc::new(Engine::new(config, retention)?);
         let sink: Arc<dyn Sink> = engine.clone();
-        Ok(Self { engine, shipper: Shipper::start(sink, (spool, bytes), addresses)? })
+        Ok(Self { engine, shipper: Some(Shipper::start(sink, (spool, bytes), addresses)?) })
+    }
+
+    /// The same for reading alone.
+    ///
+    /// # Errors
+    /// If the configuration can't be used.
+    pub fn open_reading(config: &ClickHouse) -> Result<Self, StoreError> {
+        Ok(Self { engine: Arc::new(Engine::new(config, Retention::default())?), shipper: None })
     }
 }
 
 impl EventStore for ClickHouseStore {
     fn append(&self, tenant: Tenant, batch: Batch) -> Result<Receipt, StoreError> {
-        self.shipper.append(tenant, batch)
+        self.shipper.as_ref().ok_or(StoreError::Closed)?.append(tenant, batch)
     }
 
     fn search(&self, tenant: Tenant, search: &Search) -> Result<Page, StoreError> {
@@ -193,11 +199,13 @@ impl EventStore for ClickHouseStore {
     }
 
     fn subscribe(&self) -> broadcast::Receiver<(Tenant, Arc<Stored>)> {
-        self.shipper.subscribe()
+        self.shipper.as_ref().map_or_else(|| broadcast::channel(1).1, Shipper::subscribe)
     }
 
     fn render(&self, text: &mut String) {
-        self.shipper.render(text);
+        if let Some(shipper) = &self.shipper {
+            shipper.render(text);
+        }
     }
 }
 
@@ -205,6 +213,13 @@ impl EventStore for ClickHouseStore {
 type Columns = (u64, u64, String, String, String, u16, String, u8, u64, String, String, String);
 
 impl Engine {
+    fn new(config: &ClickHouse, retention: Retention) -> Result<Self, RemoteError> {
+        let password = password("clickhouse.password_file", &config.password, &config.password_file)?;
+        let fields = [("x-clickhouse-user", config.user.clone()), ("x-clickhouse-key", password)];
+        let remote = Remote::new("clickhouse.url", &config.url, &fields)?;
+        Ok(Self { remote, database: config.database.clone(), retention })
+    }
+
     /// Sends a statement, with rows behind it or none.
     fn send(&self, statement: Vec<u8>, limit: Duration) -> Result<bytes::Bytes, RemoteError> {
         self.remote.asked(Ask {

@@ -77,7 +77,8 @@ impl Database {
 
     fn open_at(&self, url: &str, retention: Retention) -> ClickHouseStore {
         let config = config(url, &self.name);
-        ClickHouseStore::open(&config, &self.spool.path().join("spool"), retention, ClientAddresses::Truncate).unwrap()
+        ClickHouseStore::open(&config, &self.spool.path().join("spool"), retention, ClientAddresses::Truncate)
+            .unwrap()
     }
 
     fn engine(&self, retention: Retention) -> Engine {
@@ -86,15 +87,15 @@ impl Database {
 }
 
 fn engine(config: &ClickHouse, retention: Retention) -> Engine {
-    let fields = [("x-clickhouse-user", config.user.clone()), ("x-clickhouse-key", config.password.clone())];
-    let remote = Remote::new("clickhouse.url", &config.url, &fields).unwrap();
-    Engine { remote, database: config.database.clone(), retention }
+    Engine::new(config, retention).unwrap()
 }
 
 impl conformance::Engine for Database {
     fn open(&self, retention: Retention, addresses: ClientAddresses) -> Box<dyn EventStore> {
         let config = config(&self.url, &self.name);
-        Box::new(ClickHouseStore::open(&config, &self.spool.path().join("spool"), retention, addresses).unwrap())
+        Box::new(
+            ClickHouseStore::open(&config, &self.spool.path().join("spool"), retention, addresses).unwrap(),
+        )
     }
 
     fn retain(&self, retention: Retention, now_ms: u64) {
