@@ -117,7 +117,7 @@ impl Spool {
         let read = || -> io::Result<Vec<(Tenant, Batch)>> {
             let text = std::fs::read(&entry.path)?;
             let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-            let lines = lines.map(|line| serde_json::from_slice::<Line>(line));
+            let lines = lines.map(serde_json::from_slice::<Line>);
             lines.map(|line| line.map(|line| (Tenant(line.tenant), line.batch)).map_err(Into::into)).collect()
         };
         match read() {

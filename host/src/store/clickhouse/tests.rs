@@ -5,7 +5,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
@@ -22,7 +22,7 @@ const PASSWORD: &str = "it's \"secret\"";
 /// Where chdb listens; it is started by whoever asks first, and ends with this process. `None`, with a line that says
 /// so, where there is no chdb.
 fn chdb() -> Option<&'static str> {
-    static CHDB: OnceLock<Option<(String, ChildStdin, tempfile::TempDir)>> = OnceLock::new();
+    static CHDB: OnceLock<Option<(String, Child, tempfile::TempDir)>> = OnceLock::new();
     let started = CHDB.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
@@ -43,7 +43,7 @@ fn chdb() -> Option<&'static str> {
         let mut url = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
         assert!(url.starts_with("http://"), "chdb did not start: {url:?}");
-        Some((url.trim().to_owned(), child.stdin.take().unwrap(), folder))
+        Some((url.trim().to_owned(), child, folder))
     });
     if started.is_none() {
         println!("skipped: no chdb; `cargo xtask test` installs it");
