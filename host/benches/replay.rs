@@ -89,7 +89,8 @@ fn snapshot() -> Snapshot {
 }
 
 fn fill(path: &Path) {
-    let retention = Retention { raw_days: 10_000, rollup_days: 10_000, store_bytes: 0 };
+    let retention =
+        Retention { raw_days: 10_000, rollup_days: 10_000, store_bytes: 0, ..Retention::default() };
     let store = SqliteStore::open(path, retention, ClientAddresses::Truncate).unwrap();
     let mut dice = Dice(0x5eed);
     let names = names(&mut dice);

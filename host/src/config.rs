@@ -83,15 +83,17 @@ documented! {
         pub scorer: String,
         /// Base URL of the RDAP service that tells who registered a name, asked only when somebody presses the button; `http://` for one inside your network; empty: none.
         pub rdap: String,
-        /// The event store: `sqlite` (in `data_dir`) or `sqlite:PATH`.
+        /// The event store: `sqlite` (in `data_dir`), `sqlite:PATH`, or `clickhouse`.
         pub store: String,
+        /// Where and who, if `store` is `clickhouse`.
+        pub clickhouse: ClickHouse,
         /// Decisions and rules as a policy zone (RPZ) for other resolvers.
         pub rpz: RpzOut,
         /// Doors for what dnsvet takes the place of.
         pub compat: Compat,
         /// How long and how much the store keeps.
         pub retention: Retention,
-        /// Public client addresses in the store: `truncate` (to /24 and /56) or `plain`. Private ones are kept whole.
+        /// Public client addresses in the store: `truncate` (to /24 and /56) or `plain`, private ones whole; or `hash`: all of them as pseudonyms, by a key that is replaced after 7 days.
         pub client_addresses: ClientAddresses,
         /// The plugin's `.wasm`; empty: `dnsvet.wasm` beside the binary.
         pub plugin: PathBuf,
@@ -187,6 +189,55 @@ documented! {
         pub rollup_days: u32,
         /// Bytes that the store may take; past them the oldest events go first. 0: no limit.
         pub store_bytes: u64,
+        /// Bytes of events that wait on disk, in `data_dir`, while a store on another machine is away.
+        pub spool_bytes: u64,
+    }
+}
+
+documented! {
+    /// The event store in ClickHouse, over its HTTP interface.
+    #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct ClickHouse {
+        /// Base URL of its HTTP interface, `http://` or `https://`.
+        pub url: String,
+        /// Database; it is made, with its tables, if the user may.
+        pub database: String,
+        /// User that dnsvet is there.
+        pub user: String,
+        /// Password; better in `password_file`, or in the environment.
+        pub password: String,
+        /// File whose first line is the password; empty: `password` is.
+        pub password_file: PathBuf,
+    }
+}
+
+/// Without the password.
+impl std::fmt::Debug for ClickHouse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { url, database, user, password_file, password: _ } = self;
+        let mut shown = f.debug_struct("ClickHouse");
+        shown.field("url", url).field("database", database).field("user", user);
+        shown.field("password_file", password_file).finish_non_exhaustive()
+    }
+}
+
+/// Which event store, as `store` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreKind {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// ClickHouse.
+    ClickHouse,
+}
+
+impl Config {
+    /// Which event store.
+    pub fn store_kind(&self) -> StoreKind {
+        match self.store.split_once(':') {
+            _ if self.store == "clickhouse" => StoreKind::ClickHouse,
+            Some(("sqlite", path)) => StoreKind::Sqlite(path.into()),
+            _ => StoreKind::Sqlite(self.data_dir.join("events.db")),
+        }
     }
 }
 
@@ -199,6 +250,8 @@ pub enum ClientAddresses {
     Truncate,
     /// As it is.
     Plain,
+    /// A keyed hash, of private addresses too; the key lies in the data folder and is replaced after 7 days.
+    Hash,
 }
 
 impl Default for Listen {
@@ -239,9 +292,21 @@ impl Default for RpzOut {
     }
 }
 
+impl Default for ClickHouse {
+    fn default() -> Self {
+        Self {
+            url: "http://127.0.0.1:8123".into(),
+            database: "dnsvet".into(),
+            user: "default".into(),
+            password: String::new(),
+            password_file: PathBuf::new(),
+        }
+    }
+}
+
 impl Default for Retention {
     fn default() -> Self {
-        Self { raw_days: 7, rollup_days: 400, store_bytes: 10 << 30 }
+        Self { raw_days: 7, rollup_days: 400, store_bytes: 10 << 30, spool_bytes: 256 << 20 }
     }
 }
 
@@ -276,6 +341,7 @@ impl Default for Config {
             scorer: String::new(),
             rdap: "https://rdap.org/".into(),
             store: "sqlite".into(),
+            clickhouse: ClickHouse::default(),
             rpz: RpzOut::default(),
             compat: Compat::default(),
             retention: Retention::default(),

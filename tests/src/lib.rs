@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod browser;
+pub mod chdb;
 pub mod client;
 pub mod false_server;
 pub mod flow;

@@ -15,7 +15,8 @@ use crate::{build, shell, system, wasm, workspace};
   cargo xtask bench gpu
   cargo xtask bench groups
   cargo xtask bench reload
-  cargo xtask bench replay /var/tmp")]
+  cargo xtask bench replay /var/tmp
+  cargo xtask bench store")]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -43,6 +44,8 @@ enum What {
     },
     /// What a thousand groups cost a question, against one.
     Groups,
+    /// The event stores, SQLite and ClickHouse, on a million events: ingest, bytes, the dashboard's questions.
+    Store,
     /// A replay of ten million stored events.
     Replay {
         /// Where the events lie, or are put: half a gigabyte, kept [default: target/replay].
@@ -75,6 +78,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
                 Some(&std::path::absolute(&folder).map_err(Error::file(&folder))?),
             )
         }
+        What::Store => bench_processes("store", None),
         What::Groups => cargo_bench("dnsvet", "groups", None),
         What::Models => cargo_bench("dnsvet-models", "inference", None),
         What::Gpu => {

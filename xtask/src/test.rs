@@ -66,6 +66,10 @@ fn tests(long: bool) -> Result<Outcome, Error> {
     let mut command = cargo();
     command.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
     command.env("DNSVET_ENVOY", system::envoy()?);
+    // Where there is none, the tests that need it say so and are skipped.
+    if let Ok(python) = system::chdb() {
+        command.env("DNSVET_CHDB", python);
+    }
     if long {
         command.env("DNSVET_LONG", "1");
     }

@@ -22,7 +22,7 @@ mod names;
 mod problem;
 mod queries;
 mod relief;
-mod render;
+pub(crate) mod render;
 mod socket;
 mod ui;
 mod users;

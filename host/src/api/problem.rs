@@ -68,9 +68,14 @@ impl Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).retry_after(1),
+            StoreError::Busy | StoreError::SpoolFull => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).retry_after(1)
+            }
             StoreError::Closed => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).retry_after(2)
+            }
+            StoreError::Remote(ref why) if why.is_away() => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).retry_after(5)
             }
             StoreError::DecisionsFull { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())

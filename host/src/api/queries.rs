@@ -20,7 +20,7 @@ use super::render::item;
 use super::{Api, Problem};
 use crate::control::now_ms;
 use crate::store::codes::{action_of, reason_of};
-use crate::store::{ActionFilter, EventStore, Search, StoreError, Stored, Tenant};
+use crate::store::{ActionFilter, EventId, EventStore, Search, StoreError, Stored, Tenant};
 
 /// Events on a page where nothing is said.
 const PAGE: usize = 100;
@@ -124,8 +124,8 @@ pub async fn one(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     let gone = || Problem::not_found(format!("no event {id}; raw events are kept for a limited time"));
-    let number: i64 = id.parse().map_err(|_| gone())?;
-    let found = read(&api, move |store| store.event(identity.tenant, number)).await?.ok_or_else(gone)?;
+    let id: EventId = id.parse().map_err(|_| gone())?;
+    let found = read(&api, move |store| store.event(identity.tenant, id)).await?.ok_or_else(gone)?;
     let mut shown = item(&found);
     if let Some(attribution) = attribution(&api, found).await {
         shown["attribution"] = json!(attribution);

@@ -467,7 +467,8 @@ async fn what_a_model_scored_is_shown_with_the_characters_that_made_the_score() 
     let page = server.get("/api/v1/queries?name=xk3jq", &viewer).await.json();
     for item in page["items"].as_array().unwrap() {
         assert!(item.get("attribution").is_none(), "not for a whole page");
-        let opened = server.get(&format!("/api/v1/queries/{}", item["id"]), &viewer).await.json();
+        let opened =
+            server.get(&format!("/api/v1/queries/{}", item["id"].as_str().unwrap()), &viewer).await.json();
         let expected = if item["seq"] == 1 { attribution } else { &Value::Null };
         assert_eq!(opened.get("attribution").unwrap_or(&Value::Null), expected, "{item}");
     }
@@ -494,7 +495,7 @@ async fn events_are_stored_once_and_found_with_their_trace() {
     );
     assert_eq!(item["trace"][0]["said"], "evil.example <b>&amp;");
     assert_eq!(item["score"], 0.5);
-    let one = server.get(&format!("/api/v1/queries/{}", item["id"]), &viewer).await.json();
+    let one = server.get(&format!("/api/v1/queries/{}", item["id"].as_str().unwrap()), &viewer).await.json();
     assert_eq!(&one, item);
     let vetting = server.get("/api/v1/vetting", &viewer).await.json();
     assert_eq!(vetting["waiting"][0]["name"], "odd.example");

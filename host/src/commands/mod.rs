@@ -4,6 +4,8 @@ pub mod check;
 pub mod config;
 pub mod doctor;
 pub mod events;
+mod export;
+mod import;
 pub mod lists;
 pub mod model;
 mod out;

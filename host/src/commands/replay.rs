@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::check::{self, CheckError};
 use super::out::{self, say};
-use crate::config::{ConfigError, Flags};
+use crate::config::{ConfigError, Flags, StoreKind};
 use crate::replay::{self, ReplayError, Request, When, With};
 use crate::store::{StoreError, Tenant, now_ms};
 
@@ -80,6 +80,9 @@ pub enum CommandError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The events lie in another kind of store.
+    #[error("a replay reads events of SQLite, and the store is {0}; name a file with --store sqlite:PATH")]
+    OtherStore(String),
     /// The replay failed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
@@ -98,9 +101,8 @@ pub fn run(args: Args) -> Result<ExitCode, CommandError> {
 
 fn replayed(args: &Args) -> Result<ExitCode, CommandError> {
     let config = args.config.load()?;
-    let events = match config.store.strip_prefix("sqlite:") {
-        Some(path) => PathBuf::from(path),
-        None => config.data_dir.join("events.db"),
+    let StoreKind::Sqlite(events) = config.store_kind() else {
+        return Err(CommandError::OtherStore(config.store));
     };
     let base = check::open(None, Some(config.data_dir))?;
     let registry = match &args.registry {

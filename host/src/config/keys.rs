@@ -6,7 +6,7 @@ use dnsvet_core::policy::{Designated, Group, NamedClient, Schedule};
 use toml::{Table, Value};
 
 use super::lists::ListTable;
-use super::{Compat, Config, Listen, Models, Modes, Retention, RpzOut};
+use super::{ClickHouse, Compat, Config, Listen, Models, Modes, Retention, RpzOut};
 
 /// How a key's value is written in the environment and as a flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,10 +73,12 @@ impl Key {
             "rpz.notify" => "addresses such as [\"192.0.2.53\", \"[2001:db8::53]:5353\"]",
             "groups" => "[[groups]] tables with the keys that `dnsvet config reference` shows",
             "failure_mode" => "\"allow\" or \"deny\"",
-            "client_addresses" => "\"truncate\" or \"plain\"",
+            "client_addresses" => "\"truncate\", \"plain\" or \"hash\"",
             "scorer" => "a URL such as \"http://127.0.0.1:8600\", or \"\" for none",
             "rdap" => "a URL such as \"https://rdap.org/\", or \"\" for none",
-            "store" => "\"sqlite\" or \"sqlite:PATH\"",
+            "store" => "\"sqlite\", \"sqlite:PATH\" or \"clickhouse\"",
+            "clickhouse.url" => "a URL such as \"http://127.0.0.1:8123\"",
+            "clickhouse.database" => "letters, digits and underscores, such as \"dnsvet\"",
             "models.drift_uncertain" => "a number from 0 to 1, such as 0.1",
             _ if self.kind == Kind::Count => "a whole number from 0",
             _ if self.kind == Kind::Number => "a number from 0, such as 0.25",
@@ -149,6 +151,7 @@ impl Config {
 /// The fields of a section, if `name` is one.
 pub(super) fn section(name: &str) -> Option<&'static [(&'static str, &'static str)]> {
     match name {
+        "clickhouse" => Some(ClickHouse::DOCS),
         "compat" => Some(Compat::DOCS),
         "listen" => Some(Listen::DOCS),
         "mode" => Some(Modes::DOCS),

@@ -98,7 +98,8 @@ fn remedy(nearest: Option<&str>) -> String {
 const MOST_WORKERS: usize = 512;
 
 /// Variables of the same prefix that are no keys: of other commands, of the scorer, of the tests.
-const NOT_KEYS: [&str; 7] = [
+const NOT_KEYS: [&str; 8] = [
+    "DNSVET_CHDB",
     "DNSVET_CONFIG",
     "DNSVET_CONTROL",
     "DNSVET_ENVOY",
@@ -361,7 +362,16 @@ fn check(key: &Key, value: &Value, place: &Place) -> Result<(), ConfigError> {
         "scorer" if !config.scorer.is_empty() && !config.scorer.starts_with("http://") => {
             return Err(bad(format!("`{}`", config.scorer)));
         }
-        "store" if config.store != "sqlite" && !config.store.starts_with("sqlite:") => {
+        "clickhouse.url" if !["http://", "https://"].iter().any(|s| config.clickhouse.url.starts_with(s)) => {
+            return Err(bad(format!("`{}`", config.clickhouse.url)));
+        }
+        "clickhouse.database" if !is_identifier(&config.clickhouse.database) => {
+            return Err(bad(format!("`{}`", config.clickhouse.database)));
+        }
+        "store"
+            if !["sqlite", "clickhouse"].contains(&config.store.as_str())
+                && !config.store.starts_with("sqlite:") =>
+        {
             return Err(bad(format!("`{}`, a store that this build does not have", config.store)));
         }
         "listen.forward" if config.listen.forward.is_some_and(|address| !address.ip().is_loopback()) => {
@@ -390,6 +400,12 @@ fn check(key: &Key, value: &Value, place: &Place) -> Result<(), ConfigError> {
         _ => {}
     }
     Ok(())
+}
+
+/// Whether a text needs no quotes in SQL.
+fn is_identifier(text: &str) -> bool {
+    let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    starts && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// Whether a text is a rule; else why not.
@@ -499,6 +515,7 @@ fn insert(table: &mut Table, key: &Key, value: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::StoreKind;
     use dnsvet_core::policy::Mode;
 
     fn load(text: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, String> {
@@ -566,6 +583,11 @@ mod tests {
             ("[listen]\nforward = \"0.0.0.0:1\"", "F:2: `listen.forward` is not a loopback address"),
             ("workers = 100000", "F:1: `workers` is 100000, and each is a thread; at most 512"),
             ("store = \"mongo\"", "F:1: `store` is `mongo`, a store that this build does not have"),
+            ("[clickhouse]\nurl = \"db:9000\"", "F:2: `clickhouse.url` is `db:9000`; expected a URL such as"),
+            (
+                "[clickhouse]\ndatabase = \"a-b\"",
+                "F:2: `clickhouse.database` is `a-b`; expected letters, digits",
+            ),
             ("[models]\ndrift_score = -0.5", "F:2: `models.drift_score` is -0.5; expected a number from 0"),
             (
                 "[models]\ndrift_uncertain = 1.5",
@@ -699,6 +721,22 @@ mod tests {
             (groups[0].failure_mode, groups[1].models),
             (dnsvet_core::policy::FailureMode::Deny, Mode::Log)
         );
+    }
+
+    #[test]
+    fn a_store_is_chosen_and_its_password_is_not_shown() {
+        let kind = |store: &str| load(&format!("store = \"{store}\""), &[], &[]).unwrap().store_kind();
+        assert_eq!(kind("sqlite"), StoreKind::Sqlite("dnsvet-data/events.db".into()));
+        assert_eq!(kind("sqlite:/srv/clickhouse"), StoreKind::Sqlite("/srv/clickhouse".into()));
+        assert_eq!(kind("clickhouse"), StoreKind::ClickHouse);
+        let env = [("DNSVET_CLICKHOUSE__PASSWORD", "hush-hush")];
+        let config = load("[clickhouse]\nuser = \"ours\"", &env, &[]).unwrap();
+        assert_eq!(
+            (config.clickhouse.user.as_str(), config.clickhouse.password.as_str()),
+            ("ours", "hush-hush")
+        );
+        let shown = format!("{config:?}");
+        assert!(shown.contains("ours") && !shown.contains("hush"), "{shown}");
     }
 
     #[test]

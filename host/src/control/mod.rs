@@ -41,7 +41,6 @@ use crate::background;
 use crate::config::{Config, ConfigError};
 use crate::folder;
 use crate::store::control::{AuditRow, ControlStore, Identity, Role, SqliteControl};
-use crate::store::sqlite::SqliteStore;
 use crate::store::{EventStore, StoreError, Tenant};
 use crate::xfr::Publisher;
 
@@ -243,12 +242,7 @@ impl Control {
             move |source| ControlError::File { path, source }
         };
         folder::make(data_dir).map_err(file_error(data_dir))?;
-        let events = match config.store.strip_prefix("sqlite:") {
-            Some(path) => PathBuf::from(path),
-            None => data_dir.join("events.db"),
-        };
-        let store: Arc<dyn EventStore> =
-            Arc::new(SqliteStore::open(&events, config.retention.clone(), config.client_addresses)?);
+        let store = crate::store::open(config)?;
         let state: Arc<dyn ControlStore> = Arc::new(SqliteControl::open(&data_dir.join("control.db"))?);
 
         let token_file = data_dir.join("plugin.token");
@@ -275,6 +269,8 @@ impl Control {
         let subscriptions = Subscriptions::start(&config.lists, tools, timing, compile);
         let subscriptions = Arc::new(subscriptions.map_err(file_error(Path::new("lists thread")))?);
         let shown = Arc::clone(&subscriptions);
+        metrics.add(Box::new(move |text| shown.render(text)));
+        let shown = Arc::clone(&store);
         metrics.add(Box::new(move |text| shown.render(text)));
         let watcher = models::watch::Watcher::start(config, state.clone(), published.subscribe());
         let watcher = Arc::new(watcher.map_err(file_error(Path::new("models thread")))?);

@@ -6,7 +6,7 @@
 //! just stays in the shape.
 
 use dnsvet_core::name::Name;
-use dnsvet_core::verdict::{Action, Reason};
+use dnsvet_core::verdict::{Action, Reason, Verdict};
 
 /// In a shape: an argument that is not the name stands here. JSON never holds this byte unescaped.
 const ARGUMENT: char = '\u{1}';
@@ -148,6 +148,38 @@ pub fn join(shape: &str, arguments: &str, name: &str) -> Option<String> {
         }
     }
     Some(json)
+}
+
+/// A verdict as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed {
+    /// Few different ones.
+    pub shape: String,
+    /// What [`split`] took out of the shape.
+    pub arguments: String,
+    /// Id of the snapshot: one for long.
+    pub snapshot: String,
+}
+
+impl Packed {
+    /// Packs the verdict on `name`.
+    ///
+    /// # Errors
+    /// If it is no JSON.
+    pub fn of(verdict: &Verdict, name: &str) -> serde_json::Result<Self> {
+        let mut verdict = verdict.clone();
+        let snapshot = std::mem::take(&mut verdict.snapshot);
+        let (shape, arguments) = split(&serde_json::to_string(&verdict)?, name);
+        Ok(Self { shape, arguments, snapshot })
+    }
+
+    /// The verdict on `name`; `None` if it is damaged.
+    pub fn verdict(self, name: &str) -> Option<Verdict> {
+        let json = join(&self.shape, &self.arguments, name)?;
+        let mut verdict: Verdict = serde_json::from_str(&json).ok()?;
+        verdict.snapshot = self.snapshot;
+        Some(verdict)
+    }
 }
 
 #[cfg(test)]

@@ -6,20 +6,26 @@
 //! API ◄── reader connections ◄── SQLite (WAL): dictionaries, events, roll-ups
 //! ```
 //!
-//! [`EventStore`] is what the API asks; [`sqlite::SqliteStore`] is the default. Every row has a tenant. The one
+//! [`EventStore`] is what the API asks; [`sqlite::SqliteStore`] is the default, [`clickhouse`] one for many, and the assertions of
+//! `conformance` hold for each store. Every row has a tenant. The one
 //! surprise: an event's verdict is kept as a *shape* (its JSON with every number and the name taken out) and
 //! its arguments ([`codes`]), so a trace costs a few bytes and comes back byte for byte.
 //! [`control::ControlStore`] keeps users, tokens, decisions and the audit trail in a file of its own.
 
+pub mod clickhouse;
+mod clients;
 pub mod codes;
 pub mod control;
+mod id;
 pub mod names;
 mod pending;
 mod ranges;
-mod rollup;
+pub mod remote;
+mod rules;
 pub mod scan;
-mod schema;
 mod search;
+mod shipper;
+mod spool;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -29,10 +35,14 @@ use dnsvet_core::event::{Batch, Event};
 use serde::Serialize;
 use tokio::sync::{broadcast, oneshot};
 
+use crate::config::{Config, StoreKind};
+use clickhouse::ClickHouseStore;
+pub use id::EventId;
 pub use names::{NameAsked, NameStory, Ranking, RankingAsked};
 pub use pending::{Order, Pending};
-pub use rollup::RuleHits;
+pub use rules::RuleHits;
 pub use search::{ActionFilter, Search};
+use sqlite::SqliteStore;
 
 /// Whose rows. One installation has one tenant today; the column is there from the first row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,6 +73,15 @@ pub enum StoreError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A store on another machine failed.
+    #[error(transparent)]
+    Remote(#[from] remote::RemoteError),
+    /// Nothing more can wait for a store on another machine.
+    #[error(
+        "the event store is away and its spool is full; filters keep events until it is back, or raise \
+         retention.spool_bytes"
+    )]
+    SpoolFull,
     /// The writer's queue is full: try again.
     #[error("the store's queue is full; send the batch again in a second")]
     Busy,
@@ -71,7 +90,7 @@ pub enum StoreError {
     Closed,
     /// A stored verdict can't be read back.
     #[error("event {0}: its stored verdict is damaged; restore the store from a backup")]
-    Damaged(i64),
+    Damaged(EventId),
     /// There are as many decisions as a snapshot holds.
     #[error(
         "{most} names are decided, the most that a snapshot holds; take decisions back, decide a name with all below it \
@@ -114,8 +133,8 @@ pub type Receipt = oneshot::Receiver<Result<Appended, StoreError>>;
 /// An event as it was stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
-    /// Its number in this store; newer ones are greater.
-    pub id: i64,
+    /// What it is called in this store; newer ones are greater.
+    pub id: EventId,
     /// The filter that sent it.
     pub source: String,
     /// The event.
@@ -128,7 +147,7 @@ pub struct Page {
     /// The events.
     pub items: Vec<Stored>,
     /// Cursor of the next page; `None` on the last.
-    pub next: Option<i64>,
+    pub next: Option<EventId>,
 }
 
 /// Counts for the overview, from roll-ups.
@@ -168,7 +187,7 @@ pub trait EventStore: Send + Sync {
     fn search(&self, tenant: Tenant, search: &Search) -> Result<Page, StoreError>;
 
     /// One event.
-    fn event(&self, tenant: Tenant, id: i64) -> Result<Option<Stored>, StoreError>;
+    fn event(&self, tenant: Tenant, id: EventId) -> Result<Option<Stored>, StoreError>;
 
     /// Names that wait for a decision, by priority, without those that `settled` holds.
     fn pending(
@@ -195,6 +214,35 @@ pub trait EventStore: Send + Sync {
 
     /// Events as they are committed; a slow reader loses the oldest.
     fn subscribe(&self) -> broadcast::Receiver<(Tenant, Arc<Stored>)>;
+
+    /// Adds lines for `/metrics`.
+    fn render(&self, _text: &mut String) {}
+}
+
+/// The event store that a configuration names.
+///
+/// # Errors
+/// If its file, its folder or what is said of it can't be used.
+pub fn open(config: &Config) -> Result<Arc<dyn EventStore>, StoreError> {
+    let (retention, addresses) = (config.retention.clone(), config.client_addresses);
+    Ok(match config.store_kind() {
+        StoreKind::Sqlite(path) => Arc::new(SqliteStore::open(&path, retention, addresses)?),
+        StoreKind::ClickHouse => {
+            let spool = config.data_dir.join("store-spool");
+            Arc::new(ClickHouseStore::open(&config.clickhouse, &spool, retention, addresses)?)
+        }
+    })
+}
+
+/// The same store for reading alone, beside a process that writes; nothing is made that is not there.
+///
+/// # Errors
+/// As [`open`], and if there is no store yet.
+pub fn open_reading(config: &Config) -> Result<Arc<dyn EventStore>, StoreError> {
+    Ok(match config.store_kind() {
+        StoreKind::Sqlite(path) => Arc::new(SqliteStore::open_reading(&path)?),
+        StoreKind::ClickHouse => Arc::new(ClickHouseStore::open_reading(&config.clickhouse)?),
+    })
 }
 
 /// Wall clock, milliseconds since 1970.
@@ -203,4 +251,6 @@ pub fn now_ms() -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+mod conformance;
+#[cfg(test)]
+pub(crate) mod tests;

@@ -16,18 +16,16 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, params};
 use serde::Serialize;
 
-use super::search::{Read, event};
-use super::{StoreError, Tenant};
+use super::EventId;
 
 /// Names whose scores are read for one look at the queue.
-const MOST_SCORED: usize = 10_000;
+pub(super) const MOST_SCORED: usize = 10_000;
 /// So many clients make half of the most that clients can make.
-const HALF_CLIENTS: f64 = 3.0;
+pub(super) const HALF_CLIENTS: f64 = 3.0;
 /// After so long a name is half as new, milliseconds.
-const HALF_NEW_MS: f64 = 2.0 * 86_400_000.0;
+pub(super) const HALF_NEW_MS: f64 = 2.0 * 86_400_000.0;
 /// So far from the threshold, in log-odds, a score is half as uncertain.
 const HALF_CERTAIN: f64 = 2.0;
 /// Of a name without a score.
@@ -60,7 +58,7 @@ pub struct Pending {
     /// See `first_ms`.
     pub last_ms: u64,
     /// The last event, to open its trace.
-    pub last_id: i64,
+    pub last_id: EventId,
     /// How near the score is to where it would be blocked, (0, 1].
     pub uncertainty: f64,
     /// How new the name is, (0, 1].
@@ -88,64 +86,57 @@ fn novelty(first_ms: u64, now_ms: u64) -> f64 {
     HALF_NEW_MS / (HALF_NEW_MS + now_ms.saturating_sub(first_ms) as f64)
 }
 
-/// The queue, first one first, without what `settled` holds.
-pub(super) fn pending(
-    connection: &Connection,
-    tenant: Tenant,
+impl Pending {
+    /// A name whose score is not known yet: its priority is the most that it can be.
+    pub(super) fn unscored(name: String, counted: Counted, now_ms: u64) -> Self {
+        let Counted { queries, clients, first_ms, last_ms, last_id } = counted;
+        let novelty = novelty(first_ms, now_ms);
+        let (score, uncertainty, priority) = (None, 1.0, reach(clients) * novelty);
+        Self { name, queries, clients, score, first_ms, last_ms, last_id, uncertainty, novelty, priority }
+    }
+
+    /// The same with its score.
+    fn scored(self, score: Option<f64>, threshold: f64) -> Self {
+        let uncertainty = uncertainty(score, threshold);
+        Self { score, uncertainty, priority: self.priority * uncertainty, ..self }
+    }
+}
+
+/// What a store counts of a name that waits; the fields are those of [`Pending`].
+pub(super) struct Counted {
+    pub queries: u64,
+    pub clients: u64,
+    pub first_ms: u64,
+    pub last_ms: u64,
+    pub last_id: EventId,
+}
+
+/// The queue, first one first, of names that come by the most that their priority can be, greatest first.
+pub(super) fn queue<E>(
+    names: impl Iterator<Item = Result<Pending, E>>,
     order: Order,
     settled: &dyn Fn(&str) -> bool,
-) -> Read<Vec<Pending>> {
-    // `reach` times `novelty`, as above.
-    let sql = "SELECT name, queries, clients, first_ms, last_ms, last_id FROM
-       (SELECT n.name AS name, count(*) AS queries, count(DISTINCT e.client_id) AS clients, min(e.time_ms) AS first_ms,
-          max(e.time_ms) AS last_ms, max(e.id) AS last_id
-        FROM events e JOIN names n ON n.id = e.name_id WHERE e.tenant_id = ?1 AND e.not_confident = 1 GROUP BY e.name_id)
-       ORDER BY clients / (clients + ?3) * ?4 / (?4 + max(0, ?2 - first_ms)) DESC, queries DESC, last_id DESC";
-    let mut statement = connection.prepare_cached(sql)?;
-    let now = i64::try_from(order.now_ms).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![tenant.0, now, HALF_CLIENTS, HALF_NEW_MS], |row| {
-        let (clients, first_ms) = (row.get::<_, i64>(2)? as u64, row.get::<_, i64>(3)? as u64);
-        let novelty = novelty(first_ms, order.now_ms);
-        Ok(Pending {
-            name: row.get(0)?,
-            queries: row.get::<_, i64>(1)? as u64,
-            clients,
-            score: None,
-            first_ms,
-            last_ms: row.get::<_, i64>(4)? as u64,
-            last_id: row.get(5)?,
-            uncertainty: 1.0,
-            novelty,
-            priority: reach(clients) * novelty,
-        })
-    })?;
+    mut score: impl FnMut(&Pending) -> Result<Option<f64>, E>,
+) -> Result<Vec<Pending>, E> {
     // Counted after those that are settled are left out: else many of them would hide the rest.
-    let waits = |row: &rusqlite::Result<Pending>| !row.as_ref().is_ok_and(|pending| settled(&pending.name));
+    let waits = |row: &Result<Pending, E>| !row.as_ref().is_ok_and(|pending| settled(&pending.name));
     let mut first = Foremost { limit: order.limit, places: BTreeMap::new() };
-    for row in rows.filter(waits).take(MOST_SCORED) {
-        let pending = row?;
+    for pending in names.filter(waits).take(MOST_SCORED) {
+        let pending = pending?;
         if !first.may_take(pending.priority) {
             break;
         }
-        match event(connection, tenant, pending.last_id)? {
-            Ok(found) => {
-                let score = found.and_then(|stored| stored.event.verdict.score);
-                let uncertainty = uncertainty(score, order.threshold);
-                let priority = pending.priority * uncertainty;
-                first.take(Pending { score, uncertainty, priority, ..pending });
-            }
-            Err(damaged @ StoreError::Damaged(_)) => return Ok(Err(damaged)),
-            Err(other) => return Ok(Err(other)),
-        }
+        let score = score(&pending)?;
+        first.take(pending.scored(score, order.threshold));
     }
-    Ok(Ok(first.places.into_values().collect()))
+    Ok(first.places.into_values().collect())
 }
 
 /// The names with the greatest priorities, so many at most.
 struct Foremost {
     limit: usize,
     /// By priority, queries and last event, greatest first. Positive numbers are ordered as their bits are.
-    places: BTreeMap<Reverse<(u64, u64, i64)>, Pending>,
+    places: BTreeMap<Reverse<(u64, u64, EventId)>, Pending>,
 }
 
 impl Foremost {
@@ -162,16 +153,6 @@ impl Foremost {
             self.places.pop_last();
         }
     }
-}
-
-/// How many clients asked for any of the names while no model could settle it.
-pub(super) fn clients_of(connection: &Connection, tenant: Tenant, names: &[String]) -> rusqlite::Result<u64> {
-    let sql = "SELECT count(DISTINCT e.client_id) FROM json_each(?2) asked
-       JOIN names n ON n.tenant_id = ?1 AND n.name = asked.value
-       JOIN events e ON e.tenant_id = ?1 AND e.name_id = n.id AND e.not_confident = 1";
-    let names = serde_json::to_string(names).unwrap_or_default();
-    let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
-    connection.prepare_cached(sql)?.query_row(params![tenant.0, names], count).map(|count| count as u64)
 }
 
 #[cfg(test)]
@@ -200,71 +181,6 @@ mod tests {
     fn names(store: &SqliteStore, limit: usize) -> Vec<String> {
         let pending = store.pending(T, at(limit), &|_| false).unwrap();
         pending.into_iter().map(|pending| pending.name).collect()
-    }
-
-    #[test]
-    fn the_queue_groups_by_name_and_counts_queries_and_clients() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path());
-        append(
-            &store,
-            T,
-            batch(vec![
-                unsure(1, "odd.example", "10.0.0.1"),
-                unsure(2, "odd.example", "10.0.0.2"),
-                unsure(300, "odd.example", "10.0.0.2"),
-                unsure(4, "rare.example", "10.0.0.1"),
-                event(5, "sure.example", "10.0.0.1", Action::Allow, Reason::Model),
-            ]),
-        );
-        let pending = store.pending(T, at(10), &|_| false).unwrap();
-        assert_eq!(
-            pending.iter().map(|p| (p.name.as_str(), p.queries, p.clients)).collect::<Vec<_>>(),
-            [("odd.example", 3, 2), ("rare.example", 1, 1)]
-        );
-        assert_eq!(pending[0].score, Some(0.3), "of the last query");
-        assert_eq!((pending[0].first_ms, pending[0].last_ms), (NOON_MS + 1, NOON_MS + 300));
-        let rest = store.pending(T, at(1), &|name| name == "odd.example").unwrap();
-        assert_eq!(rest.len(), 1, "a settled name takes no place");
-        assert_eq!(rest[0].name, "rare.example");
-        let both = ["odd.example".to_owned(), "rare.example".to_owned(), "no.example".to_owned()];
-        assert_eq!(store.clients_of(T, &both).unwrap(), 2, "one asked for both");
-        assert_eq!(store.clients_of(Tenant(2), &both).unwrap(), 0);
-    }
-
-    #[test]
-    fn each_factor_moves_a_name_and_a_priority_is_their_product() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path());
-        let mut events = vec![
-            scored(unsure(1, "near.example", "10.0.0.1"), Some(0.88)),
-            scored(unsure(2, "far.example", "10.0.0.1"), Some(0.01)),
-            scored(unsure(3, "none.example", "10.0.0.1"), None),
-            Event {
-                time_ms: NOON_MS - 4 * DAY_MS,
-                ..scored(unsure(4, "old.example", "10.0.0.1"), Some(0.88))
-            },
-        ];
-        for client in 1..=9 {
-            let seq = 10 + client;
-            let asked = unsure(seq, "wide.example", &format!("10.0.0.{client}"));
-            events.push(scored(asked, Some(0.88)));
-        }
-        // One client that asks often moves nothing.
-        events.extend((30..90).map(|seq| scored(unsure(seq, "loud.example", "10.0.0.1"), Some(0.5))));
-        append(&store, T, batch(events));
-        let pending = store.pending(T, at(10), &|_| false).unwrap();
-        let order: Vec<&str> = pending.iter().map(|p| p.name.as_str()).collect();
-        let want =
-            ["wide.example", "near.example", "none.example", "loud.example", "old.example", "far.example"];
-        assert_eq!(order, want);
-        for p in &pending {
-            let product = p.uncertainty * (p.clients as f64 / (p.clients as f64 + 3.0)) * p.novelty;
-            assert!((p.priority - product).abs() < 1e-12, "{p:?}");
-            assert!([p.uncertainty, p.novelty, p.priority].iter().all(|part| *part > 0.0 && *part <= 1.0));
-        }
-        let old = pending.iter().find(|p| p.name == "old.example").unwrap();
-        assert!((old.novelty - 1.0 / 3.0).abs() < 1e-3, "four days are two half-lives: {}", old.novelty);
     }
 
     #[test]

@@ -17,6 +17,13 @@ impl Ranges {
         Self(pairs.collect())
     }
 
+    /// Of inclusive ranges that are sorted, disjoint and not adjacent.
+    pub fn of(ranges: Vec<(u64, u64)>) -> Self {
+        let mut ranges = Self(ranges);
+        ranges.bound();
+        ranges
+    }
+
     /// `1-1000,1200-1300`
     pub fn encode(&self) -> String {
         let pairs: Vec<String> = self.0.iter().map(|(first, last)| format!("{first}-{last}")).collect();
@@ -41,11 +48,18 @@ impl Ranges {
             Some((first, _)) if number.saturating_add(1) == *first => *first = number,
             _ => self.0.insert(at, (number, number)),
         }
-        if self.0.len() > MAX_RANGES {
-            let (first, _) = self.0.remove(0);
+        self.bound();
+        true
+    }
+
+    /// Closes the oldest gaps.
+    fn bound(&mut self) {
+        let over = self.0.len().saturating_sub(MAX_RANGES);
+        if over > 0 {
+            let first = self.0[0].0;
+            self.0.drain(..over);
             self.0[0].0 = first;
         }
-        true
     }
 }
 

@@ -9,7 +9,8 @@ use dnsvet_core::verdict::Verdict;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::codes::join;
-use super::{StoreError, Tenant, schema};
+use super::sqlite::schema;
+use super::{EventId, StoreError, Tenant};
 
 /// What is read of every event: names and clients are numbers of dictionaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +119,7 @@ impl Scan {
             connection.prepare_cached(sql)?.query_row([verdict], |row| Ok((row.get(0)?, row.get(1)?)))
         })?;
         let verdict = join(&shape, &arguments, name).and_then(|json| serde_json::from_str(&json).ok());
-        verdict.ok_or(StoreError::Damaged(row.id))
+        verdict.ok_or(StoreError::Damaged(EventId::of_row(row.id)))
     }
 
     /// Hands over each event from `since_ms` on and before `until_ms` whose number lies in `ids`, oldest number

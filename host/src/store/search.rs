@@ -1,20 +1,13 @@
-//! Searches over events, and the counts of the overview, as SQL.
+//! What is searched for and counted, whichever store answers.
 
-use dnsvet_core::event::Event;
-use dnsvet_core::verdict::{Action, Reason, Verdict};
+use dnsvet_core::verdict::{Action, Reason};
 use ipnet::IpNet;
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::codes::{action_code, action_word, join, reason_code, reason_word};
-use super::rollup::LEVELS;
-use super::{Overview, Page, StoreError, Stored, Tenant};
+use super::codes::{action_word, reason_code, reason_word};
+use super::{EventId, Overview};
 
-/// Names matched by a text, beyond which a search walks the events instead of the names.
-const FEW_NAMES: i64 = 2_000;
-
-/// Events of other rules that one page passes over at most.
-const MOST_PASSED: usize = 50_000;
+/// Seconds of each level's bucket of the roll-ups: minute, hour, day. The stored level is the index.
+pub const LEVELS: [u64; 3] = [60, 3_600, 86_400];
 
 /// What to look for; an empty field does not restrict.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,7 +31,7 @@ pub struct Search {
     /// Events on a page, 1 to 1,000.
     pub limit: usize,
     /// Older than this event: the last page's `next`.
-    pub cursor: Option<i64>,
+    pub cursor: Option<EventId>,
 }
 
 /// An action, or a family of them.
@@ -52,251 +45,111 @@ pub enum ActionFilter {
     NotConfident,
 }
 
-const COLUMNS: &str =
-    "e.id, s.source, e.seq, e.time_ms, c.address, n.name, e.qtype, d.text, e.not_confident, e.took_us,
-  shape.text, v.arguments, snapshot.text";
-const JOINS: &str = "events e JOIN sources s ON s.id = e.source_id JOIN clients c ON c.id = e.client_id
-  JOIN names n ON n.id = e.name_id JOIN texts d ON d.id = e.door_id JOIN verdicts v ON v.id = e.verdict_id
-  JOIN texts shape ON shape.id = v.shape_id JOIN texts snapshot ON snapshot.id = v.snapshot_id";
+/// What [`Search::name`] asks of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamePart {
+    /// Nothing.
+    Any,
+    /// That it holds this: letters, digits, hyphens, underscores, dots and backslashes.
+    Holds(String),
+    /// That it is this, of the same characters.
+    Is(String),
+    /// What no name can hold.
+    Never,
+}
 
-/// What a query gave, or an event whose verdict can't be read back.
-pub(super) type Read<T> = rusqlite::Result<Result<T, StoreError>>;
-
-/// One page, newest first. A rule stands in the verdicts alone, so events are read and passed over where it is another;
-/// a page that ends at [`MOST_PASSED`] of those may be short, and still has a next one.
-pub fn page(connection: &Connection, tenant: Tenant, search: &Search) -> Read<Page> {
-    let Some(rule) = search.rule.as_deref().filter(|rule| !rule.is_empty()) else {
-        return page_of(connection, tenant, search);
-    };
-    let limit = search.limit.clamp(1, 1_000);
-    let mut walk = Search { rule: None, limit: 1_000, ..search.clone() };
-    let mut page = Page { items: Vec::new(), next: None };
-    for _ in 0..MOST_PASSED / 1_000 {
-        let step = match page_of(connection, tenant, &walk)? {
-            Ok(step) => step,
-            Err(error) => return Ok(Err(error)),
-        };
-        page.next = step.next;
-        for stored in step.items {
-            if stored.event.verdict.rule.as_deref() != Some(rule) {
-                continue;
-            }
-            if page.items.len() == limit {
-                page.next = page.items.last().map(|last: &Stored| last.id);
-                return Ok(Ok(page));
-            }
-            page.items.push(stored);
-        }
-        walk.cursor = page.next;
-        if page.next.is_none() {
-            break;
+impl Search {
+    /// What is asked of the name. Names are written with `\DDD` for every byte but letters, digits, hyphen and
+    /// underscore, so that no other character ever stands in one.
+    pub fn name_part(&self) -> NamePart {
+        let Some(text) = self.name.as_deref().filter(|text| !text.is_empty()) else { return NamePart::Any };
+        let lower = text.trim().trim_end_matches('.').to_lowercase();
+        let lower = if lower.is_ascii() { Ok(lower) } else { idna::domain_to_ascii(&lower) };
+        let possible = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'\\');
+        match lower {
+            Ok(lower) if !lower.is_empty() && lower.bytes().all(possible) => match self.exact {
+                true => NamePart::Is(lower),
+                false => NamePart::Holds(lower),
+            },
+            _ => NamePart::Never,
         }
     }
-    Ok(Ok(page))
+
+    /// The clients meant, if not all.
+    pub fn clients(&self) -> Option<ClientPart<'_>> {
+        let text = self.client.as_deref().filter(|text| !text.is_empty())?;
+        Some(text.parse().map_or(ClientPart::Starts(text), ClientPart::Within))
+    }
+
+    /// The rule meant, if not any.
+    pub fn rule(&self) -> Option<&str> {
+        self.rule.as_deref().filter(|rule| !rule.is_empty())
+    }
+
+    /// Events on a page, in bounds.
+    pub fn page_size(&self) -> usize {
+        self.limit.clamp(1, 1_000)
+    }
 }
 
-fn page_of(connection: &Connection, tenant: Tenant, search: &Search) -> Read<Page> {
-    let empty = Page { items: Vec::new(), next: None };
-    let mut conditions = vec!["e.tenant_id = ?".to_owned()];
-    let mut values = vec![Value::Integer(tenant.0)];
-    let mut restrict = |condition: &str, value: Value| {
-        conditions.push(condition.to_owned());
-        values.push(value);
-    };
-    if let Some(cursor) = search.cursor {
-        restrict("e.id < ?", Value::Integer(cursor));
-    }
-    if let Some(since_ms) = search.since_ms {
-        restrict("e.time_ms >= ?", Value::Integer(since_ms as i64));
-    }
-    if let Some(until_ms) = search.until_ms {
-        restrict("e.time_ms < ?", Value::Integer(i64::try_from(until_ms).unwrap_or(i64::MAX)));
-    }
-    match search.action {
-        Some(ActionFilter::Is(action)) => restrict("e.action = ?", Value::Integer(action_code(action))),
-        Some(ActionFilter::Blocked) => restrict("e.action <> ?", Value::Integer(0)),
-        Some(ActionFilter::NotConfident) => restrict("e.not_confident = ?", Value::Integer(1)),
-        None => {}
-    }
-    if let Some(reason) = search.reason {
-        restrict("e.reason = ?", Value::Integer(reason_code(Some(reason))));
-    }
-    if let Some(text) = search.name.as_deref().filter(|text| !text.is_empty()) {
-        let Some(pattern) = name_pattern(text) else { return Ok(Ok(empty)) };
-        if search.exact {
-            restrict(
-                "+e.tenant_id >= 0 AND e.name_id IN (SELECT id FROM names WHERE tenant_id = e.tenant_id AND name = ?)",
-                Value::Text(pattern.trim_matches('*').to_owned()),
-            );
-        } else if text.len() >= 3 && few_names(connection, &pattern)? {
-            restrict(
-                "+e.tenant_id >= 0 AND e.name_id IN (SELECT rowid FROM names_fts WHERE name GLOB ?)",
-                Value::Text(pattern),
-            );
-        } else {
-            restrict("n.name GLOB ?", Value::Text(pattern));
-        }
-    }
-    if let Some(text) = search.client.as_deref().filter(|text| !text.is_empty()) {
-        let ids = clients(connection, tenant, text)?;
-        if ids.is_empty() {
-            return Ok(Ok(empty));
-        }
-        conditions.push(format!("e.client_id IN ({})", ids.join(",")));
-    }
-    let limit = search.limit.clamp(1, 1_000);
-    values.push(Value::Integer(limit as i64 + 1));
-    let conditions = conditions.join(" AND ");
-    let sql = format!("SELECT {COLUMNS} FROM {JOINS} WHERE {conditions} ORDER BY e.id DESC LIMIT ?");
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params_from_iter(values), stored)?;
-    let items: Result<Vec<Stored>, StoreError> =
-        rows.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().collect();
-    Ok(items.map(|mut items| {
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = items.last().map(|last| last.id).filter(|_| more);
-        Page { items, next }
-    }))
+/// What [`Search::client`] asks of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientPart<'a> {
+    /// That it lies in this network.
+    Within(IpNet),
+    /// That its address, as it is written, starts so.
+    Starts(&'a str),
 }
 
-/// One event.
-pub fn event(connection: &Connection, tenant: Tenant, id: i64) -> Read<Option<Stored>> {
-    let sql = format!("SELECT {COLUMNS} FROM {JOINS} WHERE e.id = ?1 AND e.tenant_id = ?2");
-    let found = connection.prepare_cached(&sql)?.query_row(params![id, tenant.0], stored).optional()?;
-    Ok(found.transpose())
-}
-
-/// A text as a GLOB pattern that matches it anywhere; `None` if no name can hold it. Names are written with
-/// `\DDD` for every byte but letters, digits, hyphen and underscore, so `*`, `?` and `[` never stand in one.
-fn name_pattern(text: &str) -> Option<String> {
-    let lower = text.trim().trim_end_matches('.').to_lowercase();
-    let lower = if lower.is_ascii() { lower } else { idna::domain_to_ascii(&lower).ok()? };
-    let possible = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'\\');
-    (!lower.is_empty() && lower.bytes().all(possible)).then(|| format!("*{lower}*"))
-}
-
-fn few_names(connection: &Connection, pattern: &str) -> rusqlite::Result<bool> {
-    let sql = "SELECT count(*) FROM (SELECT 1 FROM names_fts WHERE name GLOB ?1 LIMIT ?2)";
-    let count: i64 =
-        connection.prepare_cached(sql)?.query_row(params![pattern, FEW_NAMES + 1], |row| row.get(0))?;
-    Ok(count <= FEW_NAMES)
-}
-
-/// The ids of the clients that a text means.
-fn clients(connection: &Connection, tenant: Tenant, text: &str) -> rusqlite::Result<Vec<String>> {
-    let net: Option<IpNet> = text.parse().ok();
-    let means = |address: &str| {
-        let inside =
-            |net: IpNet| address.parse().is_ok_and(|address: std::net::IpAddr| net.contains(&address));
-        net.map_or(address.starts_with(text), inside)
-    };
-    let mut statement = connection.prepare_cached("SELECT id, address FROM clients WHERE tenant_id = ?1")?;
-    let rows = statement
-        .query_map(params![tenant.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
-    let mut ids = Vec::new();
-    for row in rows {
-        let (id, address) = row?;
-        if means(&address) {
-            ids.push(id.to_string());
-        }
+/// The level of the roll-ups that still draws a line of the time from `since_ms` to `now_ms`.
+pub fn level(since_ms: u64, now_ms: u64) -> usize {
+    match now_ms.saturating_sub(since_ms) / 1000 {
+        0..=10_800 => 0,
+        10_801..=1_209_600 => 1,
+        _ => 2,
     }
-    Ok(ids)
 }
 
-fn stored(row: &Row<'_>) -> rusqlite::Result<Result<Stored, StoreError>> {
-    let (id, name): (i64, String) = (row.get(0)?, row.get(5)?);
-    let (shape, arguments): (String, String) = (row.get(10)?, row.get(11)?);
-    let verdict =
-        join(&shape, &arguments, &name).and_then(|json| serde_json::from_str::<Verdict>(&json).ok());
-    let Some(mut verdict) = verdict else { return Ok(Err(StoreError::Damaged(id))) };
-    verdict.snapshot = row.get(12)?;
-    let event = Event {
-        seq: row.get::<_, i64>(2)? as u64,
-        time_ms: row.get::<_, i64>(3)? as u64,
-        client: row.get(4)?,
-        name,
-        qtype: row.get(6)?,
-        door: row.get(7)?,
-        verdict,
-        not_confident: row.get(8)?,
-        took_us: row.get::<_, i64>(9)? as u64,
-    };
-    Ok(Ok(Stored { id, source: row.get(1)?, event }))
+/// The start of the bucket that a time lies in, seconds since 1970.
+pub fn bucket_start_s(time_ms: u64, level: usize) -> u64 {
+    time_ms / 1000 / LEVELS[level] * LEVELS[level]
 }
 
-/// Counts since a time, from the coarsest roll-up that still draws a line.
-pub fn overview(
-    connection: &Connection,
-    tenant: Tenant,
-    since_ms: u64,
-    now_ms: u64,
-) -> rusqlite::Result<Overview> {
-    let span_s = now_ms.saturating_sub(since_ms) / 1000;
-    let level = if span_s <= 3 * 3_600 {
-        0
-    } else if span_s <= 14 * 86_400 {
-        1
-    } else {
-        2
-    };
-    let bucket_s = LEVELS[level];
-    let since_s = since_ms / 1000 / bucket_s * bucket_s;
-    let mut overview = Overview { since_ms: since_s * 1000, bucket_s, ..Overview::default() };
-    let sql = "SELECT start_s, action, reason, queries FROM rollup_verdicts
-       WHERE tenant_id = ?1 AND level = ?2 AND start_s >= ?3 ORDER BY start_s";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![tenant.0, level as i64, since_s as i64])?;
-    let unsure = reason_code(Some(Reason::NotConfident));
-    while let Some(row) = rows.next()? {
-        let (start_s, action, reason): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let queries = row.get::<_, i64>(3)? as u64;
-        overview.queries += queries;
-        add(&mut overview.actions, action_word(action), queries);
-        let start_ms = start_s as u64 * 1000;
-        if overview.series.last().is_none_or(|bucket| bucket.0 != start_ms) {
-            overview.series.push((start_ms, 0, 0, 0));
+impl Overview {
+    /// Nothing counted yet, at the level for the time from `since_ms` to `now_ms`.
+    pub fn starting(since_ms: u64, now_ms: u64) -> Self {
+        let level = level(since_ms, now_ms);
+        let since_ms = bucket_start_s(since_ms, level) * 1000;
+        Self { since_ms, bucket_s: LEVELS[level], ..Self::default() }
+    }
+
+    /// Adds a bucket's queries with one stored action and reason; buckets come in the order of their times.
+    pub fn count(&mut self, start_s: u64, action: i64, reason: i64, queries: u64) {
+        self.queries += queries;
+        add(&mut self.actions, action_word(action), queries);
+        let start_ms = start_s * 1000;
+        if self.series.last().is_none_or(|bucket| bucket.0 != start_ms) {
+            self.series.push((start_ms, 0, 0, 0));
         }
         if action != 0 {
-            overview.blocked += queries;
-            add(&mut overview.reasons, reason_word(reason), queries);
+            self.blocked += queries;
+            add(&mut self.reasons, reason_word(reason), queries);
         }
-        if let Some(bucket) = overview.series.last_mut() {
+        if let Some(bucket) = self.series.last_mut() {
             let slot = match (action, reason) {
-                (0, reason) if reason == unsure => &mut bucket.2,
+                (0, reason) if reason == reason_code(Some(Reason::NotConfident)) => &mut bucket.2,
                 (0, _) => &mut bucket.1,
                 _ => &mut bucket.3,
             };
             *slot += queries;
         }
     }
-    overview.actions.sort_by_key(|(_, queries)| std::cmp::Reverse(*queries));
-    overview.reasons.sort_by_key(|(_, queries)| std::cmp::Reverse(*queries));
-    let level = level.max(1) as i64;
-    let since_s = (since_ms / 1000 / LEVELS[level as usize] * LEVELS[level as usize]) as i64;
-    let top = |sql: &str| {
-        let mut statement = connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![tenant.0, level, since_s], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)? as u64))
-        })?;
-        rows.collect::<rusqlite::Result<Vec<_>>>()
-    };
-    overview.blocked_names =
-        top("SELECT n.name, sum(r.queries) FROM rollup_names r JOIN names n ON n.id = r.name_id
-        WHERE r.tenant_id = ?1 AND r.level = ?2 AND r.start_s >= ?3 AND r.blocked = 1
-        GROUP BY r.name_id ORDER BY 2 DESC LIMIT 10")?;
-    overview.clients =
-        top("SELECT c.address, sum(r.queries) FROM rollup_clients r JOIN clients c ON c.id = r.client_id
-        WHERE r.tenant_id = ?1 AND r.level = ?2 AND r.start_s >= ?3
-        GROUP BY r.client_id ORDER BY 2 DESC LIMIT 10")?;
-    let mut statement = connection
-        .prepare_cached("SELECT source, events, last_ms, dropped FROM sources WHERE tenant_id = ?1 AND last_ms >= ?2 ORDER BY last_ms DESC LIMIT 100")?;
-    let mut rows = statement.query(params![tenant.0, since_ms as i64])?;
-    while let Some(row) = rows.next()? {
-        overview.sources.push((row.get(0)?, row.get::<_, i64>(1)? as u64, row.get::<_, i64>(2)? as u64));
-        overview.dropped += row.get::<_, i64>(3)? as u64;
+
+    /// Puts what was counted in order.
+    pub fn sort(&mut self) {
+        self.actions.sort_by_key(|(_, queries)| std::cmp::Reverse(*queries));
+        self.reasons.sort_by_key(|(_, queries)| std::cmp::Reverse(*queries));
     }
-    Ok(overview)
 }
 
 fn add(counts: &mut Vec<(String, u64)>, word: &str, queries: u64) {

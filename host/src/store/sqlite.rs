@@ -4,7 +4,6 @@
 //! the commit (which syncs to disk), so what a filter was told is stored survives a crash.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,15 +13,26 @@ use dnsvet_core::event::{Batch, Event};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::{broadcast, oneshot};
 
-use super::codes::{action_code, reason_code, split};
-use super::names::{self, NameAsked, NameStory, Ranking, RankingAsked};
-use super::pending::{self, Order, Pending};
+use super::codes::{Packed, action_code, reason_code};
+use super::names::{NameAsked, NameStory, Ranking, RankingAsked};
+use super::pending::{Order, Pending};
 use super::ranges::Ranges;
-use super::rollup::{self, Counted, Effect, LEVELS, RuleHits, Sums};
-use super::search::{self, Search};
-use super::{Appended, EventStore, Overview, Page, Receipt, StoreError, Stored, Tenant, now_ms, schema};
+use super::rules::{Effect, RuleHits};
+use super::search::{LEVELS, Search};
+use super::{
+    Appended, EventId, EventStore, Overview, Page, Receipt, StoreError, Stored, Tenant, clients::Addresses,
+    now_ms,
+};
 use crate::background;
 use crate::config::{ClientAddresses, Retention};
+
+mod names;
+mod pending;
+mod rollup;
+pub(super) mod schema;
+mod search;
+
+use rollup::{Counted, Sums};
 
 /// Batches that may wait for the writer.
 const QUEUE_BATCHES: usize = 256;
@@ -58,6 +68,7 @@ impl SqliteStore {
         let connection = schema::open(path)?;
         let (jobs, queue) = sync_channel(QUEUE_BATCHES);
         let (tail, _) = broadcast::channel(TAIL_EVENTS);
+        let addresses = Addresses::beside(path, addresses)?;
         let mut writer = Writer::new(path.to_owned(), connection, tail.clone(), retention, addresses);
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
@@ -65,6 +76,30 @@ impl SqliteStore {
             .map_err(|_| StoreError::Closed)?;
         let readers = Mutex::new(Vec::new());
         Ok(Self { path: path.to_owned(), jobs: Some(jobs), writer: Some(writer), readers, tail })
+    }
+
+    /// Opens the store at `path` for reading alone; a writer elsewhere may go on.
+    ///
+    /// # Errors
+    /// There is none, or a newer dnsvet made it.
+    pub fn open_reading(path: &Path) -> Result<Self, StoreError> {
+        let shown = || path.display().to_string();
+        std::fs::metadata(path).map_err(|source| StoreError::File { path: shown(), source })?;
+        let failed = |source| StoreError::Sqlite { path: shown(), source };
+        let connection = schema::open_reader(path).map_err(failed)?;
+        let version = connection.pragma_query_value(None, "user_version", |row| row.get(0));
+        let (found, known): (i64, i64) = (version.map_err(failed)?, schema::VERSION);
+        if found > known {
+            return Err(StoreError::Newer { path: shown(), found, known });
+        }
+        let (tail, _) = broadcast::channel(1);
+        Ok(Self {
+            path: path.to_owned(),
+            jobs: None,
+            writer: None,
+            readers: Mutex::new(vec![connection]),
+            tail,
+        })
     }
 
     /// Runs `read` on a reader connection of the pool.
@@ -106,7 +141,7 @@ impl EventStore for SqliteStore {
         self.read(|connection| search::page(connection, tenant, search))?
     }
 
-    fn event(&self, tenant: Tenant, id: i64) -> Result<Option<Stored>, StoreError> {
+    fn event(&self, tenant: Tenant, id: EventId) -> Result<Option<Stored>, StoreError> {
         self.read(|connection| search::event(connection, tenant, id))?
     }
 
@@ -150,7 +185,7 @@ pub(super) struct Writer {
     connection: Connection,
     tail: broadcast::Sender<(Tenant, Arc<Stored>)>,
     retention: Retention,
-    addresses: ClientAddresses,
+    addresses: Addresses,
     dictionaries: Dictionaries,
     /// SQLite's mark of other processes' writes.
     version: i64,
@@ -162,9 +197,9 @@ pub(super) struct Writer {
 impl Writer {
     #[cfg(test)]
     pub(super) fn for_test(path: &Path, retention: Retention) -> Self {
-        let (path, connection) = (path.to_owned(), schema::open(path).unwrap());
-        let (tail, addresses) = (broadcast::channel(1).0, ClientAddresses::Truncate);
-        let mut writer = Self::new(path, connection, tail, retention, addresses);
+        let (tail, addresses) =
+            (broadcast::channel(1).0, Addresses::beside(path, ClientAddresses::Truncate).unwrap());
+        let mut writer = Self::new(path.to_owned(), schema::open(path).unwrap(), tail, retention, addresses);
         writer.swept = Instant::now() - 2 * SWEEP_EVERY;
         writer
     }
@@ -174,7 +209,7 @@ impl Writer {
         connection: Connection,
         tail: broadcast::Sender<(Tenant, Arc<Stored>)>,
         retention: Retention,
-        addresses: ClientAddresses,
+        addresses: Addresses,
     ) -> Self {
         let (dictionaries, removed, swept) = (Dictionaries::default(), 0, Instant::now());
         Self { path, connection, tail, retention, addresses, dictionaries, version: 0, removed, swept }
@@ -255,11 +290,14 @@ impl Writer {
                     appended.known += 1;
                     continue;
                 }
-                event.client = address(&event.client, self.addresses);
+                event.client = self.addresses.stored(&event.client, now_ms());
                 let id = insert(&transaction, &mut self.dictionaries, tenant, source_id, &event, &mut sums)?;
                 appended.stored += 1;
                 if live {
-                    committed.stored.push((tenant, Stored { id, source: batch.source.clone(), event }));
+                    committed.stored.push((
+                        tenant,
+                        Stored { id: EventId::of_row(id), source: batch.source.clone(), event },
+                    ));
                 }
             }
             transaction
@@ -391,23 +429,6 @@ struct Committed {
     stored: Vec<(Tenant, Stored)>,
 }
 
-/// An address as it is stored: private ones whole, public ones cut unless the configuration says otherwise.
-fn address(client: &str, addresses: ClientAddresses) -> String {
-    let Ok(address) = client.parse::<IpAddr>() else { return client.to_owned() };
-    let keep = match address {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
-        IpAddr::V6(v6) => {
-            v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified()
-        }
-    };
-    if keep || addresses == ClientAddresses::Plain {
-        return address.to_string();
-    }
-    let prefix = if address.is_ipv4() { 24 } else { 56 };
-    ipnet::IpNet::new(address, prefix)
-        .map_or_else(|_| client.to_owned(), |net| net.trunc().addr().to_string())
-}
-
 /// Ids that the writer knows without asking the file.
 #[derive(Default)]
 struct Dictionaries {
@@ -494,14 +515,11 @@ fn insert(
         entry(connection, &mut dictionaries.clients, ("clients", "address"), tenant, &event.client)?;
     let text = ("texts", "text");
     let (door_id, _) = entry(connection, &mut dictionaries.texts, text, tenant, &event.door)?;
-    let (snapshot_id, _) = entry(connection, &mut dictionaries.texts, text, tenant, &event.verdict.snapshot)?;
-    let mut verdict = event.verdict.clone();
-    verdict.snapshot.clear();
-    let json =
-        serde_json::to_string(&verdict).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-    let (shape, arguments) = split(&json, &event.name);
-    let (shape_id, _) = entry(connection, &mut dictionaries.texts, text, tenant, &shape)?;
-    let key = (tenant.0, shape_id, snapshot_id, arguments);
+    let packed = Packed::of(&event.verdict, &event.name)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let (snapshot_id, _) = entry(connection, &mut dictionaries.texts, text, tenant, &packed.snapshot)?;
+    let (shape_id, _) = entry(connection, &mut dictionaries.texts, text, tenant, &packed.shape)?;
+    let key = (tenant.0, shape_id, snapshot_id, packed.arguments);
     let verdict_id = match dictionaries.verdicts.get(&key) {
         Some(id) => *id,
         None => {

@@ -249,7 +249,11 @@ impl Fetcher {
 }
 
 impl Roots {
-    fn config(&self) -> Result<Arc<ClientConfig>, FetchError> {
+    /// The client's side of TLS, HTTP/1.1 by ALPN.
+    ///
+    /// # Errors
+    /// This machine trusts nobody.
+    pub fn config(&self) -> Result<Arc<ClientConfig>, FetchError> {
         let roots = match self {
             Self::Given(roots) => Arc::clone(roots),
             Self::System => {

@@ -143,7 +143,7 @@ mod tests {
             score: None,
             first_ms: 0,
             last_ms: 0,
-            last_id: 1,
+            last_id: crate::store::EventId(1),
             uncertainty: 1.0,
             novelty: 1.0,
             priority: 0.5,

@@ -23,7 +23,8 @@ export interface Verdict {
 }
 
 export interface Query {
-  id: number;
+  /** Digits, of a number that may be too long for a JavaScript one. */
+  id: string;
   source: string;
   seq: number;
   time_ms: number;
@@ -67,7 +68,7 @@ export interface Waiting {
   score: number | null;
   first_ms: number;
   last_ms: number;
-  last_id: number;
+  last_id: string;
 }
 
 export interface Decided {
@@ -243,7 +244,7 @@ export interface Ranked {
   reason: string | null;
   not_confident: boolean;
   score: number | null;
-  last_id: number | null;
+  last_id: string | null;
   last_ms: number | null;
 }
 

@@ -2,36 +2,11 @@
 
 use std::collections::HashMap;
 
-use dnsvet_core::verdict::Verdict;
 use rusqlite::{Connection, params};
-use serde::Serialize;
 
-use super::Tenant;
-
-/// Seconds of each level's bucket: minute, hour, day. The stored level is the index.
-pub const LEVELS: [u64; 3] = [60, 3_600, 86_400];
-
-/// What a rule led to, as it is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Effect {
-    /// The question went on.
-    Allowed,
-    /// It was stopped.
-    Blocked,
-    /// It would have been, were it not for log mode.
-    Would,
-}
-
-impl Effect {
-    /// That of a verdict.
-    pub fn of(verdict: &Verdict) -> Self {
-        match (verdict.action.stops(), verdict.would) {
-            (true, _) => Self::Blocked,
-            (false, Some(_)) => Self::Would,
-            (false, None) => Self::Allowed,
-        }
-    }
-}
+use crate::store::rules::{self, Effect, RuleHits};
+use crate::store::search::{LEVELS, bucket_start_s};
+use crate::store::{Tenant, now_ms};
 
 /// Counts of one transaction.
 #[derive(Debug, Default)]
@@ -63,8 +38,8 @@ impl Sums {
     /// Counts an event. Names, clients and rules have no minutes: they would be as many rows as events.
     pub fn add(&mut self, tenant: Tenant, event: Counted) {
         let blocked = event.action != 0;
-        for (level, seconds) in LEVELS.into_iter().enumerate() {
-            let start = event.time_ms / 1000 / seconds * seconds;
+        for level in 0..LEVELS.len() {
+            let start = bucket_start_s(event.time_ms, level);
             *self.verdicts.entry((tenant.0, level, start, event.action, event.reason)).or_default() += 1;
             if level > 0 {
                 *self.names.entry((tenant.0, level, start, event.name_id, blocked)).or_default() += 1;
@@ -111,48 +86,18 @@ impl Sums {
     }
 }
 
-/// How often a list or rule decided.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct RuleHits {
-    /// Its name.
-    pub rule: String,
-    /// Questions that it stopped.
-    pub blocked: u64,
-    /// Questions that it would have stopped, were it not for log mode.
-    pub would: u64,
-    /// Questions that it let through.
-    pub allowed: u64,
-}
-
-/// How often each rule decided since a time, milliseconds since 1970; most blocked first. By hours, past two weeks by
-/// days.
+/// How often each rule decided since a time, milliseconds since 1970.
 pub(super) fn rules(
     connection: &Connection,
     tenant: Tenant,
     since_ms: u64,
 ) -> rusqlite::Result<Vec<RuleHits>> {
-    let long = super::now_ms().saturating_sub(since_ms) / 1000 > 14 * 86_400;
-    let level = if long { 2 } else { 1 };
-    let since_s = since_ms / 1000 / LEVELS[level] * LEVELS[level];
+    let (level, since_s) = rules::since(since_ms, now_ms());
     let sql = "SELECT t.text, r.effect, sum(r.queries) FROM rollup_rules r JOIN texts t ON t.id = r.rule_id
-      WHERE r.tenant_id = ?1 AND r.level = ?2 AND r.start_s >= ?3 GROUP BY r.rule_id, r.effect ORDER BY t.text";
+      WHERE r.tenant_id = ?1 AND r.level = ?2 AND r.start_s >= ?3 GROUP BY r.rule_id, r.effect";
     let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![tenant.0, level as i64, since_s as i64])?;
-    let mut hits: Vec<RuleHits> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (rule, effect): (String, i64) = (row.get(0)?, row.get(1)?);
-        let queries = row.get::<_, i64>(2)? as u64;
-        if hits.last().is_none_or(|last| last.rule != rule) {
-            hits.push(RuleHits { rule, ..RuleHits::default() });
-        }
-        let Some(last) = hits.last_mut() else { continue };
-        let slot = match effect {
-            0 => &mut last.allowed,
-            1 => &mut last.blocked,
-            _ => &mut last.would,
-        };
-        *slot += queries;
-    }
-    hits.sort_by_key(|hits| std::cmp::Reverse(hits.blocked));
-    Ok(hits)
+    let rows = statement.query_map(params![tenant.0, level as i64, since_s as i64], |row| {
+        Ok((row.get(0)?, row.get::<_, u8>(1)?, row.get::<_, i64>(2)? as u64))
+    })?;
+    Ok(rules::hits(rows.collect::<rusqlite::Result<Vec<_>>>()?))
 }

@@ -2,8 +2,8 @@
 
 use rusqlite::Connection;
 
-use super::StoreError;
 use crate::folder;
+use crate::store::StoreError;
 
 /// Rises with each change of the tables.
 pub const VERSION: i64 = STEPS.len() as i64;
@@ -37,7 +37,7 @@ CREATE TABLE rollup_clients (tenant_id INTEGER NOT NULL, level INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, level, start_s, client_id, blocked)) WITHOUT ROWID;
 ";
 
-/// `effect` is what the rule led to, as [`super::rollup::Effect`] numbers it.
+/// `effect` is what the rule led to, as [`crate::store::rules::Effect`] numbers it.
 const RULES: &str = "
 CREATE TABLE rollup_rules (tenant_id INTEGER NOT NULL, level INTEGER NOT NULL, start_s INTEGER NOT NULL,
   rule_id INTEGER NOT NULL, effect INTEGER NOT NULL, queries INTEGER NOT NULL,
@@ -90,9 +90,9 @@ pub fn open_reader(path: &std::path::Path) -> rusqlite::Result<Connection> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{NOON_MS, T, append, batch, event, open as open_store};
-    use super::super::{EventStore as _, RuleHits};
     use super::*;
+    use crate::store::tests::{NOON_MS, T, append, batch, event, open as open_store};
+    use crate::store::{EventStore as _, RuleHits};
     use dnsvet_core::verdict::{Action, Reason};
 
     #[test]
