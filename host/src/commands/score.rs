@@ -27,7 +27,8 @@ const BATCH: usize = 8_192;
 #[command(
     after_help = "The score is in [0, 1], higher is more malicious. Without --model it is the cascade's: the small
 model's calibrated score, or the large one's where the small one is uncertain, or what the look-alike rule
-or the name-shape rule (labels full of data, as tunnels write them) gives where that is higher. A line that is no name goes to standard error with its number; the others are
+or the name-shape rule (labels full of data, as tunnels write them) gives together with the model's doubt
+where that is higher. A line that is no name goes to standard error with its number; the others are
 scored, and the exit code is 1.
 
 Examples:
@@ -212,19 +213,31 @@ impl Source {
                     odds[at] = answer;
                 }
                 let finish = |(odds, name): (Result<f64, String>, &&str)| {
-                    let odds = odds?;
-                    let name = Name::parse(name).ok();
-                    let imitation = name.as_ref().and_then(|name| Some(look_alike(name, brands)?.score));
-                    let data = name.as_ref().and_then(|name| Some(shape(name)?.score));
-                    // A rule's score is a probability among unlisted names, a model's one at even shares.
-                    let even = |score: f64| log_odds(score) - log_odds(UNLISTED_PRIOR);
-                    let odds = [imitation, data].into_iter().flatten().map(even).fold(odds, f64::max);
+                    let odds = with_rules(odds?, name, brands);
                     Ok(if logit { odds } else { sigmoid(odds) })
                 };
                 odds.into_iter().zip(names).map(finish).collect()
             }
         })
     }
+}
+
+/// How much a model's doubt counts against the look-alike rule: half, since a look-alike is made to read as what it
+/// imitates, and a model that learnt the original takes it for that.
+const DOUBT_OF_LOOK_ALIKE: f64 = 0.5;
+/// What the name-shape rule and a model both read in labels full of data, log-odds: the rule tells it again.
+const SHARED_WITH_SHAPE: f64 = 2.0;
+
+/// A model's log-odds, or what a rule gives together with the model's doubt where that is higher. Both are evidence on
+/// one name: a rule that fires on a name which the model knows for benign is most often wrong.
+fn with_rules(odds: f64, name: &str, brands: &Brands) -> f64 {
+    let Ok(name) = Name::parse(name) else { return odds };
+    // A rule's score is a probability among unlisted names, a model's one at even shares.
+    let even = |score: f64| log_odds(score) - log_odds(UNLISTED_PRIOR);
+    let doubt = odds.min(0.0);
+    let imitation = look_alike(&name, brands).map(|found| even(found.score) + DOUBT_OF_LOOK_ALIKE * doubt);
+    let data = shape(&name).map(|found| even(found.score) - SHARED_WITH_SHAPE + doubt);
+    [imitation, data].into_iter().flatten().fold(odds, f64::max)
 }
 
 /// A model on every core.
@@ -318,6 +331,17 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_is_believed_less_where_the_model_knows_the_name_for_benign() {
+        let brands = Brands::from_popular(["paypal.com"]);
+        let at = |odds| with_rules(odds, "paypa1.com", &brands);
+        assert!(at(0.0) > 2.0, "{}", at(0.0));
+        assert!((at(0.0) - at(-3.0) - 1.5).abs() < 1e-9, "half of the doubt");
+        assert!((at(0.0) - at(1.0)).abs() < 1e-9, "no support from the model");
+        assert_eq!(at(20.0), 20.0);
+        assert_eq!(with_rules(-3.0, "unlike.example", &brands), -3.0);
+    }
+
+    #[test]
     fn a_line_that_is_no_text_is_counted_and_the_others_are_scored() {
         let args = Args { model: Some("small".into()), registry: None, logit: false, scorer: None };
         let (mut source, mut out) = (Source::open(&args).unwrap(), Vec::new());
@@ -354,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cascades_score_is_the_name_shapes_where_that_is_highest() {
+    fn a_name_full_of_data_gets_the_name_shapes_score_less_what_the_model_has_read_too() {
         let args = Args { model: None, registry: None, logit: true, scorer: None };
         let mut source = Source::open(&args).unwrap();
         let data = "mfrggzdfmztwq2lknnwg23tpobyxe43uov3ho6dzpiydcmrtgq2tmnzyha4q";
@@ -363,7 +387,7 @@ mod tests {
         let even = log_odds(found.score) - log_odds(UNLISTED_PRIOR);
         let scores = source.score(&[&tunnel, "www.corner-shop.com"], true).unwrap();
         let scores: Vec<f64> = scores.into_iter().map(Result::unwrap).collect();
-        assert!(scores[0] >= even && even > 4.0, "{scores:?}, {even}");
+        assert!(scores[0] >= even - SHARED_WITH_SHAPE && even > 4.0, "{scores:?}, {even}");
         assert!(
             scores[1] < even && shape(&Name::parse("www.corner-shop.com").unwrap()).is_none(),
             "{scores:?}"
