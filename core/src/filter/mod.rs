@@ -10,12 +10,14 @@
 //! It does no I/O: callouts go through [`Host`], and the runner carries messages under a [`Ticket`]. Its one
 //! surprise: questions for a name that the scorer is already asked about wait for that one callout.
 
+mod alias;
 mod breaker;
 mod events;
 mod flights;
 mod force;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -25,13 +27,13 @@ use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
 
 use crate::event::{Event, Spool};
+use crate::filter::alias::{alias, is_alias};
 use crate::filter::breaker::Breaker;
 use crate::filter::flights::Flights;
 use crate::filter::force::Force;
 use crate::hash;
 use crate::host::{Callout, CalloutId, Counter, Host, Level, Peer, Reply};
-use crate::lists::LocalData;
-use crate::message::{Malformed, Query, decode_answer, decode_query, min_ttl, rcode, rtype};
+use crate::message::{Malformed, Query, decode_answer, decode_query, min_ttl, rcode};
 use crate::model::Model;
 use crate::model::tunnel::TunnelSketch;
 use crate::name::Name;
@@ -49,14 +51,12 @@ use crate::verdict::inspect::inspect;
 use crate::verdict::precedence::Question;
 use crate::verdict::{Action, Own, Reason, Verdict};
 
+pub use told::{TELLING_DOOR, Told};
+
 /// Verdicts and scores kept, a generation each.
 const CACHE_ENTRIES: usize = 16_384;
 /// How long a verdict is kept, milliseconds.
 const VERDICT_TTL_MS: u64 = 60_000;
-
-/// The door of the old middleware's protocol, where answers are verdicts: the filter keeps those of its questions for
-/// [`Filter::take_told`].
-pub const TELLING_DOOR: &str = "mlbridge";
 
 /// Names a question in flight; the runner chooses it (the stream's context id).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,38 +86,6 @@ pub struct Answered {
     pub wire: Vec<u8>,
     /// Seconds for which it may be cached.
     pub max_age_s: u32,
-}
-
-/// The final verdict on a question of a door that can't say it in DNS; see [`TELLING_DOOR`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Told {
-    /// Whether the name is kept from the client.
-    pub blocks: bool,
-    /// Probability of malicious, [0, 1]; `None` if no model ran.
-    pub score: Option<f64>,
-}
-
-impl Told {
-    /// As text, for runners that carry texts: `block 0.98`, `pass 0.01`, `pass -`.
-    pub fn to_text(self) -> String {
-        let word = if self.blocks { "block" } else { "pass" };
-        self.score.map_or_else(|| format!("{word} -"), |score| format!("{word} {score}"))
-    }
-
-    /// Reads what [`Told::to_text`] wrote; `None` for other bytes.
-    pub fn parse(text: &[u8]) -> Option<Self> {
-        let (word, score) = std::str::from_utf8(text).ok()?.split_once(' ')?;
-        let blocks = match word {
-            "block" => true,
-            "pass" => false,
-            _ => return None,
-        };
-        let score = match score {
-            "-" => None,
-            score => Some(score.parse().ok().filter(|score| (0.0..=1.0).contains(score))?),
-        };
-        Some(Self { blocks, score })
-    }
 }
 
 /// A configuration that can't be used.
@@ -660,8 +628,7 @@ impl Filter {
             host.count(Counter::NotConfident, 1);
         }
         if stream.door == TELLING_DOOR {
-            let told = Told { blocks: keeps_away(&verdict), score: verdict.score };
-            self.told.insert(stream.ticket, told);
+            self.told.insert(stream.ticket, Told::of(&verdict));
         }
         if !self.config.events {
             return;
@@ -763,29 +730,6 @@ impl Filter {
         host.count(Counter::SnapshotsRefused, 1);
         host.log(Level::Error, &format!("snapshot refused, the last good one stays: {refused}"));
     }
-}
-
-/// The name that is asked for in the place of the question's, if a rule says so. A question for the alias itself
-/// is answered without asking anybody.
-fn alias(verdict: &Verdict, qtype: u16) -> Option<&Name> {
-    let Own::Records(records) = &verdict.own else { return None };
-    let target = records.iter().find_map(|record| match record {
-        LocalData::Cname(target) => Some(target),
-        _ => None,
-    });
-    target.filter(|_| verdict.action == Action::Custom && qtype != rtype::CNAME)
-}
-
-/// Whether a verdict keeps the client from what it asked for: not so an alias, which leads on, nor an address that
-/// special names have by right.
-fn keeps_away(verdict: &Verdict) -> bool {
-    let by_right = verdict.action == Action::Custom && verdict.reason() == Some(Reason::Special);
-    verdict.action.stops() && !by_right && !is_alias(verdict) && verdict.own != Own::Truncated
-}
-
-/// Whether a verdict's answer is an alias, which the upstream completes.
-fn is_alias(verdict: &Verdict) -> bool {
-    alias(verdict, 0).is_some()
 }
 
 /// One of what is in force, by [`Filter::layer`].

@@ -19,6 +19,7 @@ pub mod control;
 mod id;
 pub mod names;
 mod pending;
+mod queue;
 mod ranges;
 pub mod remote;
 mod rules;

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use dnsvet_core::event::Batch;
@@ -24,6 +24,7 @@ use tokio::sync::{broadcast, oneshot};
 
 use super::clients::Addresses;
 use super::id::source_key;
+use super::queue::{Job, hand_over};
 use super::ranges::Ranges;
 use super::spool::{Kept, Spool};
 use super::{Appended, EventId, Receipt, StoreError, Stored, Tenant, now_ms};
@@ -63,8 +64,6 @@ pub(super) trait Sink: Send + Sync + 'static {
     /// Removes what is too old or too much.
     fn retain(&self, now_ms: u64) -> Result<(), StoreError>;
 }
-
-type Job = (Tenant, Batch, oneshot::Sender<Result<Appended, StoreError>>);
 
 /// What `/metrics` shows.
 #[derive(Default)]
@@ -121,13 +120,7 @@ impl Shipper {
 
     /// See [`super::EventStore::append`]. A batch that went to the spool is in neither count.
     pub fn append(&self, tenant: Tenant, batch: Batch) -> Result<Receipt, StoreError> {
-        let (done, receipt) = oneshot::channel();
-        let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
-        jobs.try_send((tenant, batch, done)).map_err(|refused| match refused {
-            TrySendError::Full(_) => StoreError::Busy,
-            TrySendError::Disconnected(_) => StoreError::Closed,
-        })?;
-        Ok(receipt)
+        hand_over(self.jobs.as_ref(), tenant, batch)
     }
 
     /// See [`super::EventStore::subscribe`].

@@ -5,17 +5,18 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dnsvet_core::event::{Batch, Event};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::broadcast;
 
 use super::codes::{Packed, action_code, reason_code};
 use super::names::{NameAsked, NameStory, Ranking, RankingAsked};
 use super::pending::{Order, Pending};
+use super::queue::{Job, hand_over};
 use super::ranges::Ranges;
 use super::rules::{Effect, RuleHits};
 use super::search::{LEVELS, Search};
@@ -50,8 +51,6 @@ const RETENTION_STEP: i64 = 5_000;
 const RETENTION_MOMENT: Duration = Duration::from_millis(300);
 /// Between two sweeps of the dictionaries.
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
-
-type Job = (Tenant, Batch, oneshot::Sender<Result<Appended, StoreError>>);
 
 /// An event store in a SQLite file.
 pub struct SqliteStore {
@@ -128,13 +127,7 @@ impl Drop for SqliteStore {
 
 impl EventStore for SqliteStore {
     fn append(&self, tenant: Tenant, batch: Batch) -> Result<Receipt, StoreError> {
-        let (done, receipt) = oneshot::channel();
-        let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
-        jobs.try_send((tenant, batch, done)).map_err(|refused| match refused {
-            TrySendError::Full(_) => StoreError::Busy,
-            TrySendError::Disconnected(_) => StoreError::Closed,
-        })?;
-        Ok(receipt)
+        hand_over(self.jobs.as_ref(), tenant, batch)
     }
 
     fn search(&self, tenant: Tenant, search: &Search) -> Result<Page, StoreError> {

@@ -53,37 +53,33 @@ impl Sums {
 
     /// Adds the counts to the tables, in key order.
     pub fn write(self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut verdicts: Vec<_> = self.verdicts.into_iter().collect();
-        verdicts.sort_unstable();
-        let mut add = connection.prepare_cached(
-            "INSERT INTO rollup_verdicts VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO UPDATE SET queries = queries + excluded.queries",
-        )?;
-        for ((tenant, level, start, action, reason), queries) in verdicts {
-            add.execute(params![tenant, level as i64, start as i64, action, reason, queries as i64])?;
-        }
-        let mut rules: Vec<_> = self.rules.into_iter().collect();
-        rules.sort_unstable();
-        let mut add = connection.prepare_cached(
-            "INSERT INTO rollup_rules VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO UPDATE SET queries = queries + excluded.queries",
-        )?;
-        for ((tenant, level, start, rule, effect), queries) in rules {
-            add.execute(params![tenant, level as i64, start as i64, rule, effect as i64, queries as i64])?;
-        }
-        for (table, sums) in [("rollup_names", self.names), ("rollup_clients", self.clients)] {
-            let mut sums: Vec<_> = sums.into_iter().collect();
-            sums.sort_unstable();
-            let mut add = connection.prepare_cached(&format!(
-                "INSERT INTO {table} VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT DO UPDATE SET queries = queries + excluded.queries"
-            ))?;
-            for ((tenant, level, start, id, blocked), queries) in sums {
-                add.execute(params![tenant, level as i64, start as i64, id, blocked, queries as i64])?;
-            }
-        }
-        Ok(())
+        add(connection, "rollup_verdicts", self.verdicts, |code| code)?;
+        add(connection, "rollup_rules", self.rules, |effect| effect as i64)?;
+        add(connection, "rollup_names", self.names, i64::from)?;
+        add(connection, "rollup_clients", self.clients, i64::from)
     }
+}
+
+/// Adds the counts of one table: by tenant, level, start of the bucket, what is counted, and its side.
+fn add<S>(
+    connection: &Connection,
+    table: &str,
+    sums: HashMap<(i64, usize, u64, i64, S), u64>,
+    side: impl Fn(S) -> i64,
+) -> rusqlite::Result<()> {
+    let row = |((tenant, level, start, what, of), queries)| {
+        [tenant, level as i64, start as i64, what, side(of), queries as i64]
+    };
+    let mut rows: Vec<[i64; 6]> = sums.into_iter().map(row).collect();
+    rows.sort_unstable();
+    let mut add = connection.prepare_cached(&format!(
+        "INSERT INTO {table} VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE SET queries = queries + excluded.queries"
+    ))?;
+    for row in rows {
+        add.execute(row)?;
+    }
+    Ok(())
 }
 
 /// How often each rule decided since a time, milliseconds since 1970.
